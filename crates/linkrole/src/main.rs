@@ -1,0 +1,2 @@
+//! The linkrole server and its command line.
+fn main() {}
