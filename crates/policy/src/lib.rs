@@ -1,1 +1,36 @@
-//! Crate `policy`.
+//! The policy language: documents, patterns, conditions, and the decision whether a request is allowed.
+//!
+//! This crate turns policy text into a [`Document`] that cannot be wrong, and answers a [`Request`] under a
+//! [`PolicySet`] with a [`Decision`] and its reasons. It is pure: no input or output, no clock, no random
+//! source, no state. Time comes only from the request's context. It does not store principals, resolve
+//! names to principals or know which operations exist.
+
+pub mod condition;
+pub mod decision;
+pub mod document;
+pub mod json;
+pub mod lint;
+pub mod name;
+pub mod parse;
+mod parse_name;
+pub mod pattern;
+pub mod principal;
+pub mod request;
+pub mod spec;
+pub mod value;
+
+pub use condition::{Condition, Operator, OperatorClass, Quantifier, Truth};
+pub use decision::{Decision, Effect, Evaluate, Layer, Matched, denial_text};
+pub use document::{
+    Actions, Document, PolicyKind, PrincipalEntry, PrincipalList, Principals, Resources, Statement,
+    StatementEffect,
+};
+pub use lint::{Finding, Severity, check};
+pub use name::{Arn, Dialect, Entity};
+pub use parse::ParseError;
+pub use pattern::{Pattern, Template};
+pub use request::{
+    Context, Named, PolicySet, Principal, PrincipalKind, Request, ResourceKind, ResourcePolicy,
+    Value,
+};
+pub use spec::Spec;

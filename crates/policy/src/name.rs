@@ -1,0 +1,293 @@
+//! Names of principals and policies: the text forms of both dialects, read and written.
+//!
+//! Besides the policy parser this is the only place that knows how an ARN is spelled. It does not know
+//! whether a name exists.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which vendor's conventions a text follows.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize, Default,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// AWS IAM.
+    #[default]
+    Aws,
+    /// Alibaba Cloud RAM.
+    Alibaba,
+}
+
+/// A resource name of six parts, split but not interpreted; printing it gives the text it was read from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Arn {
+    /// The second part, `aws` for example.
+    pub partition: String,
+    /// The third part, `iam` for example.
+    pub service: String,
+    /// The fourth part; empty for global services.
+    pub region: String,
+    /// The fifth part, the owning account; may be empty.
+    pub account: String,
+    /// All that follows the fifth colon; may hold colons and slashes.
+    pub resource: String,
+}
+
+impl Arn {
+    /// Reads a complete ARN; partition, service and resource must not be empty.
+    pub fn parse(text: &str) -> Option<Arn> {
+        let mut parts = text.splitn(6, ':');
+        if parts.next()? != "arn" {
+            return None;
+        }
+        let arn = Arn {
+            partition: parts.next()?.to_owned(),
+            service: parts.next()?.to_owned(),
+            region: parts.next()?.to_owned(),
+            account: parts.next()?.to_owned(),
+            resource: parts.next()?.to_owned(),
+        };
+        let complete =
+            !arn.partition.is_empty() && !arn.service.is_empty() && !arn.resource.is_empty();
+        complete.then_some(arn)
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Arn { partition, service, region, account, resource } = self;
+        write!(f, "arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}
+
+/// The name of an account's root user, which in a policy stands for the account.
+pub fn root(dialect: Dialect, account: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:root"),
+        Dialect::Alibaba => format!("acs:ram::{account}:root"),
+    }
+}
+
+/// The name of a user; `path` begins and ends with a slash and does not show in the Alibaba form.
+pub fn user(dialect: Dialect, account: &str, path: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:user{path}{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:user/{name}"),
+    }
+}
+
+/// The name of a role; the Alibaba form is in lower case and has no path.
+pub fn role(dialect: Dialect, account: &str, path: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:role{path}{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:role/{}", name.to_lowercase()),
+    }
+}
+
+/// The name of a managed policy; the account `aws` (or `system` for Alibaba) marks the vendor's own.
+pub fn policy(dialect: Dialect, account: &str, path: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:policy{path}{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:policy/{name}"),
+    }
+}
+
+/// The ARN of an instance profile at the root path.
+pub fn instance_profile(dialect: Dialect, account: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:instance-profile/{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:instance-profile/{name}"),
+    }
+}
+
+/// The name of a role session; it never shows the role's path.
+pub fn assumed_role(dialect: Dialect, account: &str, role_name: &str, session: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:sts::{account}:assumed-role/{role_name}/{session}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:assumed-role/{role_name}/{session}"),
+    }
+}
+
+/// The name of a federated-user session.
+pub fn federated_user(dialect: Dialect, account: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:sts::{account}:federated-user/{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:federated-user/{name}"),
+    }
+}
+
+/// The account that an account principal names: a bare number or the ARN of a root user.
+///
+/// Twelve digits for AWS, up to sixteen for Alibaba; anything else is no account principal.
+pub fn account_of_root(text: &str) -> Option<&str> {
+    if text.starts_with("acs:") {
+        let account = text.strip_prefix("acs:ram::")?.strip_suffix(":root")?;
+        return is_alibaba_account(account).then_some(account);
+    }
+    if is_aws_account(text) || is_alibaba_account(text) {
+        return Some(text);
+    }
+    let rest = text.strip_prefix("arn:")?;
+    let (partition, rest) = rest.split_once(':')?;
+    let account = rest.strip_prefix("iam::")?.strip_suffix(":root")?;
+    (is_partition(partition) && is_aws_account(account)).then_some(account)
+}
+
+/// A principal or policy by its parts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[expect(missing_docs, reason = "the fields repeat the names of the parts")]
+pub enum Entity {
+    /// The root user, or the account as a whole where a policy names it.
+    Root { account: String },
+    /// A user.
+    User { account: String, path: String, name: String },
+    /// A role.
+    Role { account: String, path: String, name: String },
+    /// A managed policy; account `aws` for the vendor's own.
+    Policy { account: String, path: String, name: String },
+    /// A role session.
+    AssumedRole { account: String, role: String, session: String },
+}
+
+/// Reads the name of a principal or policy of either dialect, strictly.
+///
+/// Whatever is accepted prints back to the same text, so no two texts are one entity. Refused are an empty
+/// account, further colons, further slashes in a session, bad paths, and the partitions other than the first.
+pub fn parse_entity(text: &str) -> Option<Entity> {
+    let entity = if text.starts_with("acs:") { parse_acs(text) } else { parse_aws(text) }?;
+    Some(entity)
+}
+
+/// Prints an entity in a dialect's form.
+pub fn entity(dialect: Dialect, entity: &Entity) -> String {
+    match entity {
+        Entity::Root { account } => root(dialect, account),
+        Entity::User { account, path, name } => user(dialect, account, path, name),
+        Entity::Role { account, path, name } => role(dialect, account, path, name),
+        Entity::Policy { account, path, name } => policy(dialect, account, path, name),
+        Entity::AssumedRole { account, role, session } => {
+            assumed_role(dialect, account, role, session)
+        }
+    }
+}
+
+fn parse_aws(text: &str) -> Option<Entity> {
+    let rest = text.strip_prefix("arn:aws:")?;
+    let (service, rest) = rest.split_once("::")?;
+    let (account, resource) = rest.split_once(':')?;
+    let (kind, rest) = match resource.split_once('/') {
+        Some((kind, rest)) => (kind, Some(rest)),
+        None => (resource, None),
+    };
+    if !(is_aws_account(account) || (account == "aws" && kind == "policy")) {
+        return None;
+    }
+    let account = account.to_owned();
+    match (service, kind, rest) {
+        ("iam", "root", None) => Some(Entity::Root { account }),
+        ("iam", "user", Some(rest)) => {
+            let (path, name) = split_path(rest)?;
+            Some(Entity::User { account, path, name })
+        }
+        ("iam", "role", Some(rest)) => {
+            let (path, name) = split_path(rest)?;
+            Some(Entity::Role { account, path, name })
+        }
+        ("iam", "policy", Some(rest)) => {
+            let (path, name) = split_path(rest)?;
+            Some(Entity::Policy { account, path, name })
+        }
+        ("sts", "assumed-role", Some(rest)) => parse_session(account, rest),
+        _ => None,
+    }
+}
+
+fn parse_acs(text: &str) -> Option<Entity> {
+    let rest = text.strip_prefix("acs:ram::")?;
+    let (account, resource) = rest.split_once(':')?;
+    let (kind, rest) = match resource.split_once('/') {
+        Some((kind, rest)) => (kind, Some(rest)),
+        None => (resource, None),
+    };
+    if !(is_alibaba_account(account) || (account == "system" && kind == "policy")) {
+        return None;
+    }
+    let account = account.to_owned();
+    let path = "/".to_owned();
+    match (kind, rest) {
+        ("root", None) => Some(Entity::Root { account }),
+        ("user", Some(name)) if is_name(name, 128) => {
+            Some(Entity::User { account, path, name: name.to_owned() })
+        }
+        ("role", Some(name)) if is_name(name, 64) && name.to_lowercase() == name => {
+            Some(Entity::Role { account, path, name: name.to_owned() })
+        }
+        ("policy", Some(name)) if is_name(name, 128) => {
+            Some(Entity::Policy { account, path, name: name.to_owned() })
+        }
+        ("assumed-role", Some(rest)) => parse_session(account, rest),
+        _ => None,
+    }
+}
+
+fn parse_session(account: String, rest: &str) -> Option<Entity> {
+    let (role, session) = rest.split_once('/')?;
+    (is_name(role, 128) && is_name(session, 128)).then(|| Entity::AssumedRole {
+        account,
+        role: role.to_owned(),
+        session: session.to_owned(),
+    })
+}
+
+/// Splits `a/b/name` into the path `/a/b/` and the name.
+fn split_path(rest: &str) -> Option<(String, String)> {
+    let (path, name) = match rest.rsplit_once('/') {
+        Some((path, name)) => (format!("/{path}/"), name),
+        None => ("/".to_owned(), rest),
+    };
+    (is_path(&path) && is_name(name, 128)).then(|| (path, name.to_owned()))
+}
+
+/// Whether a text is a path: `/`, or printable ASCII between two slashes, at most 512 characters.
+///
+/// A wildcard or a colon in a path would make its ARN a pattern or ambiguous; both are refused.
+pub fn is_path(path: &str) -> bool {
+    path == "/"
+        || (path.len() > 2
+            && path.len() <= 512
+            && path.starts_with('/')
+            && path.ends_with('/')
+            && path.bytes().all(|b| (0x21..=0x7e).contains(&b) && !matches!(b, b'*' | b'?' | b':')))
+}
+
+/// Whether a text may be the name of a user, role, policy or session: `[A-Za-z0-9_+=,.@-]`, 1 to `length_max`.
+pub fn is_name(name: &str, length_max: usize) -> bool {
+    !name.is_empty()
+        && name.len() <= length_max
+        && name.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-')
+        })
+}
+
+/// Whether a text has the shape of a unique id of a principal, as stored for a deleted one.
+pub fn is_unique_id(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (16..=128).contains(&bytes.len())
+        && bytes.first() == Some(&b'A')
+        && bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+fn is_aws_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_alibaba_account(text: &str) -> bool {
+    (15..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_partition(text: &str) -> bool {
+    text == "aws"
+        || (text.starts_with("aws-") && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+}
