@@ -1,1 +1,36 @@
-//! Crate `iam`.
+//! Identity and access management as pure functions over an immutable state.
+//!
+//! The way of a call: [`handle::handle`] resolves the caller ([`caller`]), checks it
+//! ([`authorize`], by the one table in [`operations`]), runs it (the resource files), and answers
+//! with an outcome, typed changes ([`rows`]) and an event ([`audit`]). [`state::State::apply`] is
+//! the only function that alters the tables.
+//!
+//! No async, no I/O, no clock, no random source: time and randomness come in through
+//! [`tx::Env`]. No ARN text (see `policy::name`), no HTTP, no XML (see `wire`).
+
+pub mod access_key;
+pub mod account;
+pub mod audit;
+pub mod authorize;
+pub mod caller;
+pub mod catalog;
+pub mod command;
+pub mod deletion;
+pub mod error;
+pub mod handle;
+pub mod limits;
+pub mod linked;
+pub mod listing;
+pub mod managed_policy;
+pub mod operations;
+pub mod role;
+pub mod role_policy;
+pub mod rows;
+pub mod seal;
+pub mod service;
+pub mod session;
+pub mod state;
+pub mod text;
+pub mod tx;
+pub mod usage;
+pub mod user;

@@ -1,0 +1,397 @@
+//! The event: who called what, from where, and what came of it. One for every operation.
+//!
+//! Built from an allow-list of each command's fields; a secret is in no field. Not here: how the
+//! vendors shape it, and where it is kept.
+
+use crate::caller::{Call, Caller, Identity, IdentityKind};
+use crate::command::{Command, Output};
+use crate::error::Error;
+use crate::rows::RoleKind;
+use crate::session::Subject;
+use crate::state::State;
+use crate::text::{AccountId, Tags};
+use crate::tx::Finished;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Who called, as the trail keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Root, IAMUser, AssumedRole, AWSService, Operator, System or Anonymous.
+    pub kind: String,
+    /// ARN or service name.
+    pub name: String,
+    /// Unique id; of a service its name.
+    pub id: String,
+    /// Its account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The access key used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The user's or role's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// Of a session: its role's ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// Of a session: its role's unique id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_id: Option<String>,
+    /// Of a session: when it was issued, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_ms: Option<i64>,
+    /// The linked service that acts here: itself, through its role, or for the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoked_by: Option<String>,
+}
+
+/// A resource that a call was about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Touched {
+    /// Its account.
+    pub account: AccountId,
+    /// Its ARN.
+    pub resource: String,
+}
+
+/// One operation in the trail. Format 1; a new member needs a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The format's number.
+    pub format: u32,
+    /// The event's random id.
+    pub id: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The request's id, as its caller got it.
+    pub request_id: String,
+    /// The operation's name.
+    pub operation: String,
+    /// The prefix of its action.
+    pub service: String,
+    /// Whether it left everything as it was and handed nothing out.
+    pub read_only: bool,
+    /// The accounts whose trail it belongs to: the caller's and those of what it was about.
+    pub accounts: Vec<AccountId>,
+    /// Who called.
+    pub actor: Actor,
+    /// The peer's address.
+    pub source_ip: String,
+    /// What the client says it is.
+    pub user_agent: String,
+    /// The region of the signature's scope.
+    pub region: String,
+    /// The command's fields that may be shown.
+    pub params: BTreeMap<String, String>,
+    /// The answer's fields that may be shown.
+    pub response: BTreeMap<String, String>,
+    /// What it was about.
+    pub resources: Vec<Touched>,
+    /// Why it failed: the kind of error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether it was refused for want of permission.
+    #[serde(default)]
+    pub denied: bool,
+}
+
+impl Event {
+    /// The event of a call that has been handled.
+    pub(crate) fn of(
+        id: String,
+        at_ms: i64,
+        state: &State,
+        call: &Call,
+        me: Option<&Identity>,
+        outcome: &Result<Output, Error>,
+        finished: &Finished,
+    ) -> Self {
+        let operation = call.command.operation();
+        let actor = actor(state, call, me, at_ms);
+        let mut accounts: Vec<AccountId> = actor.account.clone().into_iter().collect();
+        for (account, _) in &finished.touched {
+            if !accounts.contains(account) {
+                accounts.push(account.clone());
+            }
+        }
+        let notes = if outcome.is_ok() { finished.notes.as_slice() } else { &[] };
+        Self {
+            format: 1,
+            id,
+            at_ms,
+            request_id: call.request_id.clone(),
+            operation: operation.facts().name.to_owned(),
+            service: operation.prefix().to_owned(),
+            read_only: operation.is_read(),
+            accounts,
+            actor,
+            source_ip: call.source.ip.clone(),
+            user_agent: call.source.user_agent.clone(),
+            region: call.source.region.clone(),
+            params: shown(&call.command),
+            response: notes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+            resources: finished
+                .touched
+                .iter()
+                .map(|(account, resource)| Touched {
+                    account: account.clone(),
+                    resource: resource.clone(),
+                })
+                .collect(),
+            error: outcome.as_ref().err().map(|e| kind(e).to_owned()),
+            denied: outcome.as_ref().is_err_and(Error::is_denial),
+        }
+    }
+}
+
+/// The name of an error's variant.
+fn kind(error: &Error) -> String {
+    let text = format!("{error:?}");
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("Error").to_owned()
+}
+
+/// Who called. Where a service presents a caller's request, the caller is the actor and the
+/// service is named beside it.
+fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64) -> Actor {
+    let Some(me) = me else {
+        let name = match &call.caller {
+            Caller::Key(key) => key.to_string(),
+            Caller::Session(claims) => claims.key.to_string(),
+            _ => String::new(),
+        };
+        return Actor { kind: "Unknown".into(), key: Some(name.clone()), name, ..Actor::default() };
+    };
+    let behalf = call.on_behalf.as_ref().and_then(|caller| {
+        crate::caller::resolve(state, caller, now_ms.max(state.clock_ms())).ok()
+    });
+    match (&behalf, me.service()) {
+        (Some(caller), Some(service)) => {
+            Actor { invoked_by: Some(service.name.to_string()), ..described(caller) }
+        }
+        _ => described(me),
+    }
+}
+
+fn described(me: &Identity) -> Actor {
+    let mut actor = Actor {
+        kind: match &me.kind {
+            IdentityKind::Root => "Root",
+            IdentityKind::User(_) | IdentityKind::Builtin => "IAMUser",
+            IdentityKind::Role(_) => "AssumedRole",
+            IdentityKind::Service(_) => "AWSService",
+            IdentityKind::Operator => "Operator",
+            IdentityKind::System => "System",
+            IdentityKind::Anonymous => "Anonymous",
+        }
+        .to_owned(),
+        name: me.name(),
+        id: me.principal.id.clone().unwrap_or_else(|| me.name()),
+        account: me.account.clone(),
+        key: me.key.as_ref().map(ToString::to_string),
+        ..Actor::default()
+    };
+    match &me.kind {
+        IdentityKind::User(user) => actor.user_name = Some(user.name.to_string()),
+        IdentityKind::Role(role) => {
+            actor.user_name = Some(role.name.to_string());
+            actor.role_arn.clone_from(&me.principal.role_arn);
+            actor.role_id = Some(role.id.to_string());
+            if let RoleKind::Linked(linked) = &role.kind {
+                actor.invoked_by = Some(linked.template.principal.to_string());
+            }
+        }
+        IdentityKind::Service(service) => actor.invoked_by = Some(service.name.to_string()),
+        _ => {}
+    }
+    if let Some(session) = &me.session
+        && matches!(session.subject, Subject::Role { .. })
+    {
+        actor.issued_ms = Some(session.issued_ms);
+    }
+    actor
+}
+
+/// The fields of a command that may be shown, under the vendors' names. What is not named here
+/// does not enter the trail.
+fn shown(command: &Command) -> BTreeMap<String, String> {
+    use Command as C;
+    let mut all = BTreeMap::new();
+    let mut put = |name: &str, value: &dyn ToString| {
+        all.insert(name.to_owned(), value.to_string());
+    };
+    match command {
+        C::CreateServiceLinkedRole { principal, suffix, description } => {
+            put("aWSServiceName", principal);
+            suffix.iter().for_each(|s| put("customSuffix", s));
+            description.iter().for_each(|d| put("description", d));
+        }
+        C::EnsureServiceLinkedRole { principal, suffix } => {
+            put("aWSServiceName", principal);
+            suffix.iter().for_each(|s| put("customSuffix", s));
+        }
+        C::GetServiceLinkedRoleDeletionStatus { task, .. } => put("deletionTaskId", task),
+        C::CreateRole { role, path, trust, description, max_session_s, boundary, tags } => {
+            put("roleName", role);
+            put("path", path);
+            put("assumeRolePolicyDocument", &trust.text());
+            description.iter().for_each(|d| put("description", d));
+            max_session_s.iter().for_each(|s| put("maxSessionDuration", s));
+            boundary.iter().for_each(|b| put("permissionsBoundary", &b.text));
+            if let Some(tags) = Tags::from_list(tags).filter(|t| !t.is_empty()) {
+                let keys: Vec<String> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                put("tags", &keys.join(", "));
+            }
+        }
+        C::DeleteServiceLinkedRole { role }
+        | C::GetRole { role }
+        | C::DeleteRole { role }
+        | C::UntagRole { role, .. }
+        | C::TagRole { role, .. }
+        | C::ListRoleTags { role, .. }
+        | C::ListRolePolicies { role, .. }
+        | C::ListAttachedRolePolicies { role, .. }
+        | C::DeleteRolePermissionsBoundary { role }
+        | C::ListInstanceProfilesForRole { role, .. } => put("roleName", role),
+        C::UpdateRole { role, description, max_session_s } => {
+            put("roleName", role);
+            description.iter().for_each(|d| put("description", d));
+            max_session_s.iter().for_each(|s| put("maxSessionDuration", s));
+        }
+        C::UpdateRoleDescription { role, description } => {
+            put("roleName", role);
+            put("description", description);
+        }
+        C::UpdateAssumeRolePolicy { role, trust } => {
+            put("roleName", role);
+            put("policyDocument", &trust.text());
+        }
+        C::PutRolePolicy { role, name, document } => {
+            put("roleName", role);
+            put("policyName", name);
+            put("policyDocument", &document.text());
+        }
+        C::GetRolePolicy { role, name } | C::DeleteRolePolicy { role, name } => {
+            put("roleName", role);
+            put("policyName", name);
+        }
+        C::AttachRolePolicy { role, policy } | C::DetachRolePolicy { role, policy } => {
+            put("roleName", role);
+            put("policyArn", &policy.text);
+        }
+        C::PutRolePermissionsBoundary { role, policy } => {
+            put("roleName", role);
+            put("permissionsBoundary", &policy.text);
+        }
+        C::AddRoleToInstanceProfile { profile, role }
+        | C::RemoveRoleFromInstanceProfile { profile, role } => {
+            put("instanceProfileName", profile);
+            put("roleName", role);
+        }
+        C::CreateUser { user, path, .. } => {
+            put("userName", user);
+            put("path", path);
+        }
+        C::UpdateUser { user, new_name, new_path } => {
+            put("userName", user);
+            new_name.iter().for_each(|n| put("newUserName", n));
+            new_path.iter().for_each(|p| put("newPath", p));
+        }
+        C::DeleteUser { user }
+        | C::ListUserPolicies { user, .. }
+        | C::ListAttachedUserPolicies { user, .. } => put("userName", user),
+        C::PutUserPolicy { user, name, document } => {
+            put("userName", user);
+            put("policyName", name);
+            put("policyDocument", &document.text());
+        }
+        C::GetUserPolicy { user, name } | C::DeleteUserPolicy { user, name } => {
+            put("userName", user);
+            put("policyName", name);
+        }
+        C::AttachUserPolicy { user, policy } | C::DetachUserPolicy { user, policy } => {
+            put("userName", user);
+            put("policyArn", &policy.text);
+        }
+        C::GetUser { user } | C::CreateAccessKey { user } | C::ListAccessKeys { user, .. } => {
+            user.iter().for_each(|u| put("userName", u));
+        }
+        C::UpdateAccessKey { user, key, status } => {
+            user.iter().for_each(|u| put("userName", u));
+            put("accessKeyId", key);
+            put("status", &format!("{status:?}"));
+        }
+        C::DeleteAccessKey { user, key } => {
+            user.iter().for_each(|u| put("userName", u));
+            put("accessKeyId", key);
+        }
+        C::GetAccessKeyLastUsed { key } | C::GetAccessKeyInfo { key } => put("accessKeyId", key),
+        C::CreatePolicy { name, path, document, description, .. } => {
+            put("policyName", name);
+            put("path", path);
+            put("policyDocument", &document.text());
+            description.iter().for_each(|d| put("description", d));
+        }
+        C::GetPolicy { policy }
+        | C::ListPolicyVersions { policy, .. }
+        | C::DeletePolicy { policy }
+        | C::ListEntitiesForPolicy { policy, .. } => put("policyArn", &policy.text),
+        C::CreatePolicyVersion { policy, document, set_default } => {
+            put("policyArn", &policy.text);
+            put("policyDocument", &document.text());
+            put("setAsDefault", set_default);
+        }
+        C::GetPolicyVersion { policy, version }
+        | C::SetDefaultPolicyVersion { policy, version }
+        | C::DeletePolicyVersion { policy, version } => {
+            put("policyArn", &policy.text);
+            put("versionId", &format!("v{version}"));
+        }
+        C::AssumeRole(ask) => {
+            put("roleArn", &ask.role.text);
+            put("roleSessionName", &ask.session);
+            ask.duration_s.iter().for_each(|s| put("durationSeconds", s));
+            ask.source_identity.iter().for_each(|s| put("sourceIdentity", s));
+            ask.policy.iter().for_each(|p| put("policy", &p.text()));
+        }
+        C::GetSessionToken { duration_s } => {
+            duration_s.iter().for_each(|s| put("durationSeconds", s));
+        }
+        C::AuthorizeRequest(question) => {
+            put("action", &question.action);
+            question.resource.iter().for_each(|r| put("resource", r));
+        }
+        C::RegisterUsage { target, region, resource }
+        | C::DeregisterUsage { target, region, resource } => {
+            put("role", &target.role);
+            put("region", region);
+            put("resource", resource);
+        }
+        C::ReconcileUsage { target, region, resources, .. } => {
+            put("role", &target.role);
+            put("region", region);
+            put("resources", &resources.len());
+        }
+        C::ListUsage { target } | C::ReleaseSessions { target } => put("role", &target.role),
+        C::EnrolService { service } => put("service", service),
+        C::RegisterService { manifest, .. } => put("service", &manifest.service),
+        C::GetService { service } => put("service", service),
+        C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),
+        C::StepDeletion(step) => {
+            put("deletionTaskId", &step.task);
+            put("step", &format!("{:?}", step.step));
+            put("attempt", &step.attempt);
+        }
+        C::ListRoles { prefix, .. }
+        | C::ListUsers { prefix, .. }
+        | C::ListPolicies { prefix, .. } => put("pathPrefix", prefix),
+        C::GetCallerIdentity
+        | C::LookupEvents
+        | C::ListServices
+        | C::ListAccounts
+        | C::ReadTrail
+        | C::RecordUse { .. }
+        | C::Sweep => {}
+    }
+    all
+}

@@ -1,0 +1,680 @@
+//! Who may: every command is checked here, on the state it runs on, before it does anything.
+//!
+//! [`check`] reads the guard of the operation's row in the table; there is no way to run a command
+//! without it ([`crate::handle`] is the only caller of the resource files). Not here: how policies
+//! are evaluated (`policy`), and what a command does.
+
+use crate::caller::{Call, Identity, IdentityKind, Source};
+use crate::command::*;
+use crate::error::{Denial, Error};
+use crate::operations::Guard;
+use crate::rows::*;
+use crate::state::State;
+use crate::text::*;
+use crate::tx::Tx;
+use policy::{
+    Context, Decision, Dialect, Document, Effect, Evaluate, Layer, Named, PolicySet, Request,
+    ResourceKind, ResourcePolicy, Spec, Value, name,
+};
+use std::sync::Arc;
+
+/// One question to the policies.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The action, with its prefix.
+    pub action: String,
+    /// The resource; `None` for an action that has none.
+    pub resource: Option<String>,
+    /// Who owns the resource.
+    pub account: Option<AccountId>,
+    /// The keys that only this action has.
+    pub context: Context,
+}
+
+impl Ask {
+    /// A question without keys of its own.
+    pub fn new(action: &str, resource: Option<String>, account: Option<AccountId>) -> Self {
+        Self { action: action.to_owned(), resource, account, context: Context::new() }
+    }
+
+    /// Sets a key with one value.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.context.set(key, Value::Single(value.to_owned()));
+    }
+
+    /// Sets a key with a list of values.
+    pub fn set_list(&mut self, key: &str, values: Vec<String>) {
+        self.context.set(key, Value::List(values));
+    }
+
+    /// Sets the keys that tell the tags of a request.
+    pub fn set_tags(&mut self, tags: &[(TagKey, TagValue)]) {
+        for (key, value) in tags {
+            self.set(&format!("aws:RequestTag/{key}"), value.as_str());
+        }
+        self.set_list("aws:TagKeys", tags.iter().map(|(k, _)| k.to_string()).collect());
+    }
+}
+
+/// Checks that this caller may run this command, and names what it is about.
+///
+/// Errors: `AccessDenied`; the errors of a target that cannot be named at all.
+pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
+    let operation = call.command.operation();
+    let allowed = match operation.facts().guard {
+        Guard::Trust => return Ok(()), // decided with the role in hand, in `session`
+        Guard::Authenticated => !matches!(me.kind, IdentityKind::Anonymous),
+        Guard::Operator => matches!(me.kind, IdentityKind::Operator),
+        Guard::Enrolment => {
+            matches!(me.kind, IdentityKind::Operator | IdentityKind::Anonymous)
+        }
+        Guard::System => matches!(me.kind, IdentityKind::System),
+        Guard::OwnService => me.service().is_some(),
+        Guard::Policy => return check_policies(tx, me, call),
+    };
+    if allowed { Ok(()) } else { Err(refuse(me, operation.action(), None, None)) }
+}
+
+fn check_policies(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
+    let action = call.command.operation().action();
+    if matches!(
+        me.kind,
+        IdentityKind::Service(_)
+            | IdentityKind::Anonymous
+            | IdentityKind::Operator
+            | IdentityKind::System
+    ) {
+        return Err(refuse(me, action, None, None));
+    }
+    let ask = target(tx, me, &call.command)?;
+    if let (Some(resource), Some(account)) = (&ask.resource, &ask.account) {
+        tx.touch(account, resource.clone());
+    }
+    let decision = decide(tx.state(), me, &call.source, tx.now(), &ask, None);
+    if decision.allowed() {
+        Ok(())
+    } else {
+        Err(refuse(me, ask.action, ask.resource, Some(decision)))
+    }
+}
+
+/// Checks that a caller may have a service-linked role made in its name by the service.
+pub fn check_creation(
+    tx: &Tx<'_>,
+    on_behalf: &Identity,
+    source: &Source,
+    principal: &str,
+    role_arn: &str,
+    via: &Service,
+) -> Result<(), Error> {
+    let mut ask = creation(principal, role_arn.to_owned(), on_behalf.home()?);
+    ask.set("aws:ViaAWSService", "true");
+    ask.set_list("aws:CalledVia", vec![via.name.to_string()]);
+    let decision = decide(tx.state(), on_behalf, source, tx.now(), &ask, None);
+    if decision.allowed() {
+        Ok(())
+    } else {
+        Err(refuse(on_behalf, ask.action, ask.resource, Some(decision)))
+    }
+}
+
+/// Answers a linked service's question about a caller whose request it received.
+pub fn answer(
+    tx: &Tx<'_>,
+    on_behalf: &Identity,
+    source: &Source,
+    service: &Service,
+    question: &Question,
+) -> Result<(Decision, Option<String>), Error> {
+    let prefix = question.action.split(':').next().unwrap_or_default();
+    // INVARIANT(own-actions): a service asks about its own actions; about nobody else's.
+    if !service.signing_names.contains(prefix) && question.action != "iam:PassRole" {
+        return Err(Error::Invalid {
+            field: "action",
+            message: format!(
+                "`{}` is no action of `{}`; expected one of its signing names ({}) before the colon",
+                question.action,
+                service.name,
+                service.signing_names.iter().cloned().collect::<Vec<_>>().join(", "),
+            ),
+        });
+    }
+    let account = question.account.clone().or_else(|| on_behalf.account.clone());
+    let mut ask = Ask::new(&question.action, question.resource.clone(), account);
+    for (key, values) in &question.context {
+        if !may_vouch(key, service) {
+            return Err(Error::Invalid {
+                field: "context",
+                message: format!(
+                    "`{key}` is known to linkrole itself and cannot be told; leave it out"
+                ),
+            });
+        }
+        match values.as_slice() {
+            [one] => ask.set(key, one),
+            many => ask.set_list(key, many.to_vec()),
+        }
+    }
+    if question.action == "iam:PassRole" {
+        passed_role(tx, &mut ask);
+    }
+    if question.action == "iam:PassRole" && is_linked_role(tx.state(), question.resource.as_deref())
+    {
+        // A service-linked role cannot be passed, whatever a policy says.
+        let decision = Decision {
+            effect: Effect::ExplicitDeny,
+            layer: Layer::Service,
+            blocked_by: vec![Layer::Service],
+            matched: Vec::new(),
+        };
+        let text = policy::denial_text(
+            &decision,
+            &on_behalf.name(),
+            &ask.action,
+            ask.resource.as_deref(),
+            false,
+        );
+        return Ok((decision, Some(text)));
+    }
+    let decision = decide(tx.state(), on_behalf, source, tx.now(), &ask, None);
+    let text = (!decision.allowed()).then(|| {
+        policy::denial_text(
+            &decision,
+            &on_behalf.name(),
+            &ask.action,
+            ask.resource.as_deref(),
+            false,
+        )
+    });
+    Ok((decision, text))
+}
+
+/// The keys that a service knows better than linkrole: its own, its resources', its connection's.
+fn may_vouch(key: &str, service: &Service) -> bool {
+    let key = key.to_ascii_lowercase();
+    let connection = ["aws:sourceip", "aws:securetransport", "aws:useragent", "aws:referer"];
+    let named = ["aws:tagkeys", "aws:sourcearn", "aws:sourceaccount", "iam:passedtoservice"];
+    connection.contains(&key.as_str())
+        || named.contains(&key.as_str())
+        || key.starts_with("aws:resourcetag/")
+        || key.starts_with("aws:requesttag/")
+        || key.split(':').next().is_some_and(|prefix| service.signing_names.contains(prefix))
+}
+
+/// Asks about the role that a name to be passed really names: in the account that the name tells,
+/// and under its stored name, whatever the spelling.
+fn passed_role(tx: &Tx<'_>, ask: &mut Ask) {
+    let named = ask.resource.as_deref().and_then(name::parse_entity);
+    let Some(name::Entity::Role { account, name, .. }) = named else { return };
+    let Ok(account) = AccountId::parse(&account) else { return };
+    if let Some(role) = tx.state().role(&account, &Folded::of(&name)) {
+        ask.resource = Some(tx.role_arn(role));
+    }
+    ask.account = Some(account);
+}
+
+fn is_linked_role(state: &State, arn: Option<&str>) -> bool {
+    let Some(name::Entity::Role { account, name, .. }) = arn.and_then(name::parse_entity) else {
+        return false;
+    };
+    AccountId::parse(&account)
+        .ok()
+        .and_then(|account| state.role(&account, &Folded::of(&name)).cloned())
+        .is_some_and(|role| matches!(role.kind, RoleKind::Linked(_)))
+}
+
+/// Asks a role's trust policy and the caller's own policies together.
+pub fn ask_role_trust(tx: &Tx<'_>, me: &Identity, role: &Arc<Role>, ask: Ask) -> Decision {
+    let RoleKind::Own(own) = &role.kind else { return nobody() };
+    let trust = live_trust(tx.state(), own);
+    decide(tx.state(), me, &Source::default(), tx.now(), &ask, Some(&trust))
+}
+
+/// The trust policy with deleted principals replaced by the ids they had: a principal made again
+/// under the name is another one.
+pub fn live_trust(state: &State, own: &OwnRole) -> Document {
+    own.trust.document().map_aws_principals(&|text| {
+        let id = own.pins.get(text)?;
+        (principal_id(state, text).as_ref() != Some(id)).then(|| id.clone())
+    })
+}
+
+/// The unique id of the user or role that an ARN names now; of a role's session, the role's.
+pub fn principal_id(state: &State, arn: &str) -> Option<String> {
+    let entity = name::parse_entity(arn)?;
+    let (name::Entity::User { account, .. }
+    | name::Entity::Role { account, .. }
+    | name::Entity::AssumedRole { account, .. }) = &entity
+    else {
+        return None;
+    };
+    let account = AccountId::parse(account).ok()?;
+    let dialect = crate::caller::dialect(state, &account)?;
+    let owner = account.as_str();
+    // The stored thing's own ARN must be this text: a name found ignoring case proves nothing.
+    let (stored, id) = match &entity {
+        name::Entity::User { name, .. } => {
+            let user = state.user(&account, &Folded::of(name))?;
+            let stored = name::user(dialect, owner, user.path.as_str(), user.name.as_str());
+            (stored, user.id.to_string())
+        }
+        name::Entity::Role { name, .. } => {
+            let role = state.role(&account, &Folded::of(name))?;
+            let stored = name::role(dialect, owner, role.path.as_str(), role.name.as_str());
+            (stored, role.id.to_string())
+        }
+        name::Entity::AssumedRole { role, session, .. } => {
+            let role = state.role(&account, &Folded::of(role))?;
+            let stored = name::assumed_role(dialect, owner, role.name.as_str(), session);
+            (stored, role.id.to_string())
+        }
+        _ => return None,
+    };
+    (stored == arn).then_some(id)
+}
+
+/// Evaluates all layers for one question.
+pub fn decide(
+    state: &State,
+    me: &Identity,
+    source: &Source,
+    now_ms: i64,
+    ask: &Ask,
+    trust: Option<&Document>,
+) -> Decision {
+    if matches!(me.kind, IdentityKind::Builtin) && ask.account == me.account && trust.is_none() {
+        return Decision {
+            effect: Effect::Allow,
+            layer: Layer::Identity,
+            blocked_by: Vec::new(),
+            matched: Vec::new(),
+        };
+    }
+    let request = Request {
+        action: ask.action.clone(),
+        resource: ask.resource.clone().unwrap_or_else(|| "*".to_owned()),
+        wildcard_only: ask.resource.is_none(),
+        resource_account: ask.account.as_ref().or(me.account.as_ref()).map(ToString::to_string),
+        principal: me.principal.clone(),
+        context: context(me, source, now_ms, ask),
+    };
+    let layers = Layers::of(state, me);
+    let mut policies = layers.as_set();
+    if let Some(document) = trust {
+        policies.resource = Some(ResourcePolicy {
+            policy: Named { name: "trust", document },
+            kind: ResourceKind::Trust,
+        });
+    }
+    Spec.decide(&request, &policies)
+}
+
+/// The global condition keys, from typed facts of the server and from nothing a client sends.
+fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
+    let mut all = Context::new();
+    let mut set = |key: &str, value: String| all.set(key, Value::Single(value));
+    set("aws:EpochTime", now_ms.div_euclid(1_000).to_string());
+    set("aws:CurrentTime", now_ms.div_euclid(1_000).to_string());
+    set("aws:SecureTransport", source.tls.to_string());
+    if !source.ip.is_empty() {
+        set("aws:SourceIp", source.ip.clone());
+    }
+    if !source.user_agent.is_empty() {
+        set("aws:UserAgent", source.user_agent.clone());
+    }
+    if !source.region.is_empty() {
+        set("aws:RequestedRegion", source.region.clone());
+    }
+    set("aws:PrincipalIsAWSService", me.service().is_some().to_string());
+    set("aws:ViaAWSService", "false".to_owned());
+    if let Some(service) = me.service() {
+        set("aws:PrincipalServiceName", service.name.to_string());
+    }
+    if let Some(account) = &me.account {
+        set("aws:PrincipalAccount", account.to_string());
+    }
+    if let Some(id) = &me.principal.id {
+        set("aws:userid", id.clone());
+    }
+    if let Some(arn) = me.principal.role_arn.as_ref().or(me.principal.arn.as_ref()) {
+        set("aws:PrincipalArn", arn.clone());
+    }
+    let kind = match &me.kind {
+        IdentityKind::Root => Some("Account"),
+        IdentityKind::User(_) | IdentityKind::Builtin => Some("User"),
+        IdentityKind::Role(_) => Some("AssumedRole"),
+        IdentityKind::Service(_) => Some("Service"),
+        IdentityKind::Anonymous => Some("Anonymous"),
+        IdentityKind::Operator | IdentityKind::System => None,
+    };
+    if let Some(kind) = kind {
+        set("aws:PrincipalType", kind.to_owned());
+    }
+    if let IdentityKind::User(user) = &me.kind {
+        set("aws:username", user.name.to_string());
+    }
+    if let Some(session) = &me.session {
+        set("aws:TokenIssueTime", session.issued_ms.div_euclid(1_000).to_string());
+        set("aws:MultiFactorAuthPresent", "false".to_owned());
+        if let Some(identity) = &session.source_identity {
+            set("aws:SourceIdentity", identity.to_string());
+        }
+    }
+    let tags = match (&me.kind, &me.session) {
+        (IdentityKind::User(user), _) => vec![&user.tags],
+        (IdentityKind::Role(role), Some(session)) => vec![&role.tags, &session.tags],
+        _ => Vec::new(),
+    };
+    for (key, value) in tags.into_iter().flat_map(Tags::iter) {
+        set(&format!("aws:PrincipalTag/{key}"), value.to_string());
+    }
+    for (key, value) in ask.context.iter() {
+        all.set(key, value.clone());
+    }
+    all
+}
+
+/// The documents that bind a caller, by layer.
+struct Layers {
+    identity: Documents,
+    boundary: Option<Documents>,
+    session: Option<Documents>,
+}
+
+impl Layers {
+    fn of(state: &State, me: &Identity) -> Self {
+        let (identity, boundary) = match &me.kind {
+            IdentityKind::User(user) => granted(state, &user.grants),
+            IdentityKind::Role(role) => match &role.kind {
+                RoleKind::Own(own) => granted(state, &own.grants),
+                RoleKind::Linked(linked) => (template(state, &linked.template), None),
+            },
+            IdentityKind::Builtin => (crate::catalog::administrator().into_iter().collect(), None),
+            _ => (Vec::new(), None),
+        };
+        let session = me.session.as_ref().filter(|s| s.is_restricted()).map(|claims| {
+            let inline = claims.policy.iter().map(|p| ("session".to_owned(), p.document().clone()));
+            // A managed session policy is read live; one that is gone allows nothing.
+            let managed = claims.policies.iter().filter_map(|p| managed(state, p));
+            inline.chain(managed).collect()
+        });
+        Self { identity, boundary, session }
+    }
+
+    fn as_set(&self) -> PolicySet<'_> {
+        fn named(list: &Documents) -> Vec<Named<'_>> {
+            list.iter().map(|(name, document)| Named { name, document }).collect()
+        }
+        PolicySet {
+            identity: named(&self.identity),
+            boundary: self.boundary.as_ref().map(named),
+            session: self.session.as_ref().map(named),
+            ..PolicySet::default()
+        }
+    }
+}
+
+type Documents = Vec<(String, Arc<Document>)>;
+
+fn granted(state: &State, grants: &Grants) -> (Documents, Option<Documents>) {
+    let attached = grants.attached.iter().filter_map(|policy| managed(state, policy));
+    let inline =
+        grants.inline.iter().map(|(name, text)| (name.to_string(), text.document().clone()));
+    // A boundary that is gone allows nothing.
+    let boundary =
+        grants.boundary.as_ref().map(|policy| managed(state, policy).into_iter().collect());
+    (attached.chain(inline).collect(), boundary)
+}
+
+fn managed(state: &State, policy: &PolicyRef) -> Option<(String, Arc<Document>)> {
+    match policy {
+        PolicyRef::Customer(id) => {
+            let row = state.policy_by_id(id)?;
+            let version = row.versions.get(&row.default_version)?;
+            Some((row.name.to_string(), version.document.document().clone()))
+        }
+        PolicyRef::System { path, name } => {
+            let document = crate::catalog::system_policy(path, name)?;
+            Some((name.to_string(), document.document().clone()))
+        }
+    }
+}
+
+fn template(state: &State, template: &TemplateRef) -> Documents {
+    let found = state.template(&template.principal).and_then(|(_, found)| {
+        let document = found.versions.get(&template.version)?;
+        Some((found.policy.to_string(), document.document().clone()))
+    });
+    found.into_iter().collect()
+}
+
+/// A refusal without a policy in sight.
+pub fn refuse(
+    me: &Identity,
+    action: String,
+    resource: Option<String>,
+    decision: Option<Decision>,
+) -> Error {
+    Error::AccessDenied(Box::new(Denial { principal: me.name(), action, resource, decision }))
+}
+
+fn nobody() -> Decision {
+    Decision {
+        effect: Effect::ImplicitDeny,
+        layer: Layer::Resource,
+        blocked_by: Vec::new(),
+        matched: Vec::new(),
+    }
+}
+
+fn creation(principal: &str, role_arn: String, account: AccountId) -> Ask {
+    let mut ask = Ask::new("iam:CreateServiceLinkedRole", Some(role_arn), Some(account));
+    ask.set("iam:AWSServiceName", principal);
+    ask
+}
+
+/// What a command is about: its resource as it is stored, and the keys of its action.
+fn target(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
+    use Command as C;
+    let account = me.home()?;
+    let dialect = tx.dialect(&account)?;
+    let operation = command.operation();
+    let at = Target { tx, me, account: account.clone(), dialect };
+    let resource = match command {
+        C::CreateServiceLinkedRole { principal, suffix, .. } => {
+            let arn = crate::linked::future_arn(tx, &account, principal, suffix.as_ref())?;
+            return Ok(creation(principal, arn, account));
+        }
+        C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
+            let known = tx.state().task(task).filter(|t| t.account == account);
+            Some(match known {
+                Some(t) => name::role(
+                    dialect,
+                    account.as_str(),
+                    t.role_path.as_str(),
+                    t.role_name.as_str(),
+                ),
+                None => {
+                    let path = crate::linked::path_of(principal);
+                    name::role(dialect, account.as_str(), &path, role)
+                }
+            })
+        }
+        C::CreateRole { role, path, .. } => {
+            Some(name::role(dialect, account.as_str(), path.as_str(), role.as_str()))
+        }
+        C::CreateUser { user, path, .. } => {
+            Some(name::user(dialect, account.as_str(), path.as_str(), user.as_str()))
+        }
+        C::CreatePolicy { name: policy, path, .. } => {
+            Some(name::policy(dialect, account.as_str(), path.as_str(), policy.as_str()))
+        }
+        C::GetAccessKeyLastUsed { key } => Some(at.owner_of(key)),
+        C::AddRoleToInstanceProfile { profile, .. }
+        | C::RemoveRoleFromInstanceProfile { profile, .. } => {
+            Some(name::instance_profile(dialect, account.as_str(), profile))
+        }
+        other => at.named(other),
+    };
+    let mut ask = Ask::new(&operation.action(), resource, Some(account));
+    at.keys(command, &mut ask);
+    Ok(ask)
+}
+
+struct Target<'a, 'b> {
+    tx: &'a Tx<'b>,
+    me: &'a Identity,
+    account: AccountId,
+    dialect: Dialect,
+}
+
+impl Target<'_, '_> {
+    /// The stored ARN behind a name, whatever case the request used; of a missing thing the ARN
+    /// it would have at the root path. [src: AWS.md 3.9]
+    fn named(&self, command: &Command) -> Option<String> {
+        use Command as C;
+        match command {
+            C::DeleteServiceLinkedRole { role }
+            | C::GetRole { role }
+            | C::UpdateRole { role, .. }
+            | C::UpdateRoleDescription { role, .. }
+            | C::UpdateAssumeRolePolicy { role, .. }
+            | C::DeleteRole { role }
+            | C::TagRole { role, .. }
+            | C::UntagRole { role, .. }
+            | C::ListRoleTags { role, .. }
+            | C::PutRolePolicy { role, .. }
+            | C::GetRolePolicy { role, .. }
+            | C::ListRolePolicies { role, .. }
+            | C::DeleteRolePolicy { role, .. }
+            | C::AttachRolePolicy { role, .. }
+            | C::DetachRolePolicy { role, .. }
+            | C::ListAttachedRolePolicies { role, .. }
+            | C::PutRolePermissionsBoundary { role, .. }
+            | C::DeleteRolePermissionsBoundary { role }
+            | C::ListInstanceProfilesForRole { role, .. } => Some(self.role(role)),
+            C::UpdateUser { user, .. }
+            | C::DeleteUser { user }
+            | C::PutUserPolicy { user, .. }
+            | C::GetUserPolicy { user, .. }
+            | C::ListUserPolicies { user, .. }
+            | C::DeleteUserPolicy { user, .. }
+            | C::AttachUserPolicy { user, .. }
+            | C::DetachUserPolicy { user, .. }
+            | C::ListAttachedUserPolicies { user, .. } => Some(self.user(user)),
+            C::GetUser { user }
+            | C::CreateAccessKey { user }
+            | C::ListAccessKeys { user, .. }
+            | C::UpdateAccessKey { user, .. }
+            | C::DeleteAccessKey { user, .. } => Some(match user {
+                Some(user) => self.user(user),
+                None => self.me.principal.arn.clone().unwrap_or_default(),
+            }),
+            C::GetPolicy { policy }
+            | C::GetPolicyVersion { policy, .. }
+            | C::ListPolicyVersions { policy, .. }
+            | C::CreatePolicyVersion { policy, .. }
+            | C::SetDefaultPolicyVersion { policy, .. }
+            | C::DeletePolicyVersion { policy, .. }
+            | C::DeletePolicy { policy }
+            | C::ListEntitiesForPolicy { policy, .. } => Some(self.policy(policy)),
+            _ => None,
+        }
+    }
+
+    fn role(&self, role: &RoleName) -> String {
+        match self.tx.state().role(&self.account, &role.folded()) {
+            Some(found) => self.tx.role_arn(found),
+            None => name::role(self.dialect, self.account.as_str(), "/", role.as_str()),
+        }
+    }
+
+    fn user(&self, user: &UserName) -> String {
+        match self.tx.state().user(&self.account, &user.folded()) {
+            Some(found) => self.tx.user_arn(found),
+            None => name::user(self.dialect, self.account.as_str(), "/", user.as_str()),
+        }
+    }
+
+    fn policy(&self, policy: &PolicyTarget) -> String {
+        let stored = crate::managed_policy::find(self.tx, policy).ok();
+        stored.map_or_else(
+            || policy.text.clone(),
+            |found| crate::managed_policy::arn_of(self.tx, &self.account, &found),
+        )
+    }
+
+    fn owner_of(&self, key: &KeyId) -> String {
+        let user = self.tx.state().key(key).and_then(|row| match &row.owner {
+            KeyOwner::User(account, id) if *account == self.account => {
+                self.tx.state().user_by_id(id)
+            }
+            _ => None,
+        });
+        match user {
+            Some(user) => self.tx.user_arn(user),
+            None => name::user(self.dialect, self.account.as_str(), "/", "*"),
+        }
+    }
+
+    /// The condition keys that only some actions have.
+    fn keys(&self, command: &Command, ask: &mut Ask) {
+        use Command as C;
+        match command {
+            C::AttachRolePolicy { policy, .. }
+            | C::DetachRolePolicy { policy, .. }
+            | C::AttachUserPolicy { policy, .. }
+            | C::DetachUserPolicy { policy, .. } => {
+                ask.set("iam:PolicyARN", &self.policy(policy));
+            }
+            C::PutRolePermissionsBoundary { policy, .. } => {
+                ask.set("iam:PermissionsBoundary", &self.policy(policy));
+            }
+            C::CreateRole { boundary, tags, .. } | C::CreateUser { boundary, tags, .. } => {
+                if let Some(policy) = boundary {
+                    ask.set("iam:PermissionsBoundary", &self.policy(policy));
+                }
+                self.request_tags(tags, ask);
+            }
+            C::CreatePolicy { tags, .. } | C::TagRole { tags, .. } => self.request_tags(tags, ask),
+            C::GetServiceLinkedRoleDeletionStatus { principal, .. } => {
+                ask.set("iam:AWSServiceName", principal);
+            }
+            C::UntagRole { keys, .. } => {
+                ask.set_list("aws:TagKeys", keys.iter().map(ToString::to_string).collect());
+            }
+            _ => {}
+        }
+        if let Some(role) = ask.resource.as_deref().and_then(|arn| self.stored_role(arn)) {
+            for (key, value) in role.tags.iter() {
+                ask.set(&format!("aws:ResourceTag/{key}"), value.as_str());
+                ask.set(&format!("iam:ResourceTag/{key}"), value.as_str());
+            }
+            if let RoleKind::Own(own) = &role.kind
+                && let Some(boundary) = &own.grants.boundary
+                && ask.context.get("iam:PermissionsBoundary").is_none()
+            {
+                let arn = crate::managed_policy::arn_of(self.tx, &self.account, boundary);
+                ask.set("iam:PermissionsBoundary", &arn);
+            }
+            if let RoleKind::Linked(linked) = &role.kind {
+                ask.set("iam:AWSServiceName", linked.template.principal.as_str());
+            }
+        }
+    }
+
+    fn request_tags(&self, tags: &[(TagKey, TagValue)], ask: &mut Ask) {
+        if !tags.is_empty() {
+            ask.set_tags(tags);
+        }
+    }
+
+    fn stored_role(&self, arn: &str) -> Option<Arc<Role>> {
+        match name::parse_entity(arn)? {
+            name::Entity::Role { name, .. } => {
+                self.tx.state().role(&self.account, &Folded::of(&name)).cloned()
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The deletion of a service-linked role: a fenced, epoch-numbered protocol of small steps.
+//!
+//! Each step is one call of `handle`, conditional on what its worker read before it, so a worker
+//! that slept through a lease does nothing. The rule that carries safety is in `commit`: the role
+//! goes only in a transaction that sees it fenced under the same epoch, with no registered use and
+//! no session that could still be alive. "Unknown" never becomes "unused", and a real use wins over
+//! a deletion. The reconciler drives the steps ([`next_step`]); nothing here waits.
+
+use crate::command::*;
+use crate::error::{Entity, Error, Quota};
+use crate::limits;
+use crate::role;
+use crate::rows::*;
+use crate::state::State;
+use crate::text::*;
+use crate::tx::Tx;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a failed task says when the role is in use. [src: AWS.md 2.5]
+pub const IN_USE: &str = "Role in use.";
+
+/// T1: submits a deletion, or answers with the open one.
+///
+/// Errors: `NoSuchEntity` for a missing or an ordinary role; `QuotaExceeded`.
+pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<Output, Error> {
+    let row = role::find(tx, account, name)?;
+    let RoleKind::Linked(linked) = &row.kind else {
+        return Err(Error::NoSuchEntity(Entity::NotServiceLinked(name.to_string())));
+    };
+    if let Some(open) = tx.state().open_task(&row.id).cloned() {
+        return Ok(Output::Task(view(tx, &open)));
+    }
+    let open = tx.state().open_tasks().filter(|t| t.account == *account).count();
+    if open >= limits::OPEN_TASKS_PER_ACCOUNT {
+        return Err(Error::QuotaExceeded(Quota::DeletionTasks, limits::OPEN_TASKS_PER_ACCOUNT));
+    }
+    let id = TaskId::parse(&tx.uuid()).map_err(|_| Error::Internal("task id"))?;
+    let now = tx.now();
+    let task = DeletionTask {
+        id,
+        account: account.clone(),
+        role: row.id.clone(),
+        role_name: row.name.clone(),
+        role_path: row.path.clone(),
+        principal: linked.template.principal.clone(),
+        status: TaskStatus::NotStarted,
+        phase: TaskPhase::Queued,
+        attempt: 0,
+        fences: 0,
+        fence_epoch: None,
+        fenced_ms: 0,
+        lease_until_ms: 0,
+        submitted_ms: now,
+        deadline_ms: now.saturating_add(limits::TASK_DEADLINE_MS),
+        ended_ms: None,
+        reason: None,
+        usages: BTreeMap::new(),
+    };
+    tx.note("deletionTaskId", task.id.to_string());
+    let task = store(tx, task);
+    Ok(Output::Task(view(tx, &task)))
+}
+
+/// The state of a task, for the account it belongs to. The parts of the handle must be the task's
+/// own: a handle with mixed parts is unknown.
+///
+/// Errors: `NoSuchEntity`.
+pub fn status(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    id: &TaskId,
+    principal: &str,
+    role: &str,
+) -> Result<Output, Error> {
+    let found = tx.state().task(id).filter(|task| {
+        task.account == *account
+            && task.principal.as_str() == principal
+            && task.role_name.as_str() == role
+    });
+    match found {
+        Some(task) => Ok(Output::Task(view(tx, task))),
+        None => Err(Error::NoSuchEntity(Entity::DeletionTask)),
+    }
+}
+
+/// A task as it is shown.
+pub fn view(tx: &Tx<'_>, task: &Arc<DeletionTask>) -> TaskView {
+    let dialect = tx.dialect(&task.account).unwrap_or(policy::Dialect::Aws);
+    let role_arn = policy::name::role(
+        dialect,
+        task.account.as_str(),
+        task.role_path.as_str(),
+        task.role_name.as_str(),
+    );
+    TaskView { task: task.clone(), role_arn }
+}
+
+/// What an open task needs next, and from whom: the one plan, read from the state alone, for the
+/// happy case, after a crash, and for a worker that takes over.
+pub fn next_step(task: &DeletionTask, now_ms: i64) -> Option<DeletionStep> {
+    if !task.is_open() {
+        return None;
+    }
+    let leased = task.lease_until_ms > now_ms;
+    let step = match task.phase {
+        TaskPhase::Final => return None,
+        _ if now_ms >= task.deadline_ms && task.phase != TaskPhase::Committed => Step::Refuse,
+        TaskPhase::Queued => Step::Claim,
+        _ if !leased => Step::Claim,
+        TaskPhase::Claimed => Step::Check,
+        TaskPhase::Checked => Step::Fence,
+        TaskPhase::Fenced => Step::Commit,
+        TaskPhase::Committed => Step::Finish,
+    };
+    Some(DeletionStep {
+        task: task.id.clone(),
+        attempt: task.attempt,
+        epoch: task.fence_epoch,
+        step,
+    })
+}
+
+/// Takes one step of a task.
+///
+/// Errors: `Stale` when the task, the claim or the fence is not the one the worker read; nothing
+/// has changed then.
+pub fn step(tx: &mut Tx<'_>, step: &DeletionStep) -> Result<Output, Error> {
+    let missing = || Error::NoSuchEntity(Entity::DeletionTask);
+    let task = tx.state().task(&step.task).cloned().ok_or_else(missing)?;
+    let stale = |what: &str| Err(Error::Stale(format!("task {}: {what}", task.id)));
+    if !task.is_open() {
+        return stale("it is final");
+    }
+    if step.attempt != task.attempt {
+        return stale("another worker has claimed it since");
+    }
+    let task = match step.step {
+        Step::Claim => return claim(tx, &task),
+        Step::Check if task.phase == TaskPhase::Claimed => check(tx, &task),
+        Step::Fence if task.phase == TaskPhase::Checked => fence(tx, &task)?,
+        Step::Commit if task.phase == TaskPhase::Fenced => commit(tx, &task, step.epoch)?,
+        Step::Finish if task.phase == TaskPhase::Committed => finish(tx, &task),
+        Step::Refuse if task.phase != TaskPhase::Committed => {
+            fail(tx, &task, "The deletion did not end in time; the role is kept.".to_owned())
+        }
+        _ => return stale("it is past that step"),
+    };
+    Ok(Output::Step { task })
+}
+
+/// T2 and T10: a worker takes a task that nobody holds. A fence of an earlier worker is lifted
+/// first, so that what was seen under it is looked at again.
+fn claim(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Result<Output, Error> {
+    if task.phase != TaskPhase::Queued && task.lease_until_ms > tx.now() {
+        return Err(Error::Stale(format!("task {}: another worker holds it", task.id)));
+    }
+    unfence(tx, task);
+    let phase = match task.phase {
+        TaskPhase::Committed => TaskPhase::Committed,
+        _ => TaskPhase::Claimed,
+    };
+    let claimed = DeletionTask {
+        status: TaskStatus::InProgress,
+        phase,
+        attempt: task.attempt.saturating_add(1),
+        fence_epoch: None,
+        lease_until_ms: tx.now().saturating_add(limits::TASK_LEASE_MS),
+        ..(**task).clone()
+    };
+    Ok(Output::Step { task: store(tx, claimed) })
+}
+
+/// T3: looks before the fence, so that a role in use is never fenced.
+fn check(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
+    match in_use(tx.state(), &task.role, tx.now()) {
+        Some(reason) => fail(tx, task, reason),
+        None => store(tx, DeletionTask { phase: TaskPhase::Checked, ..(**task).clone() }),
+    }
+}
+
+/// T4: fences the role under a new epoch.
+fn fence(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Result<Arc<DeletionTask>, Error> {
+    if task.fences >= limits::FENCES_PER_TASK {
+        return Ok(fail(
+            tx,
+            task,
+            "The role came into use again and again; it is kept.".to_owned(),
+        ));
+    }
+    let Some((mut row, linked)) = linked_role(tx.state(), &task.role) else {
+        return Err(Error::Internal("a task without its role"));
+    };
+    let RoleStatus::Active { epoch } = linked.status else {
+        return Err(Error::Stale(format!("task {}: the role is fenced already", task.id)));
+    };
+    let epoch = epoch.saturating_add(1);
+    let status = RoleStatus::Deleting { task: task.id.clone(), epoch };
+    row.kind = RoleKind::Linked(LinkedRole { status, ..linked });
+    role::store(tx, row);
+    let fenced = DeletionTask {
+        phase: TaskPhase::Fenced,
+        fences: task.fences.saturating_add(1),
+        fence_epoch: Some(epoch),
+        fenced_ms: tx.now(),
+        ..(**task).clone()
+    };
+    Ok(store(tx, fenced))
+}
+
+/// T5 and T6: under the fence, looks again and removes the role, in one transaction.
+///
+/// INVARIANT(fenced-commit): the role goes only if it is fenced by this very task under the very
+/// epoch the worker read, nothing uses it, and every session it issued has ended or been released.
+fn commit(
+    tx: &mut Tx<'_>,
+    task: &Arc<DeletionTask>,
+    epoch: Option<u64>,
+) -> Result<Arc<DeletionTask>, Error> {
+    let Some((row, linked)) = linked_role(tx.state(), &task.role) else {
+        return Err(Error::Internal("a task without its role"));
+    };
+    let fenced = RoleStatus::Deleting { task: task.id.clone(), epoch: epoch.unwrap_or(0) };
+    if epoch.is_none() || epoch != task.fence_epoch || linked.status != fenced {
+        return Err(Error::Stale(format!(
+            "task {}: the fence is not the one that was set",
+            task.id
+        )));
+    }
+    if tx.now().saturating_sub(task.fenced_ms) > limits::FENCE_MS {
+        return Ok(fail(tx, task, "The role was fenced for too long; it is kept.".to_owned()));
+    }
+    if let Some(reason) = in_use(tx.state(), &task.role, tx.now()) {
+        return Ok(fail(tx, task, reason));
+    }
+    remove(tx, &row);
+    Ok(store(tx, DeletionTask { phase: TaskPhase::Committed, ..(**task).clone() }))
+}
+
+/// Removes a role and what hangs on it; its id stays behind as a tombstone.
+fn remove(tx: &mut Tx<'_>, row: &Role) {
+    let at_ms = tx.now();
+    let (account, id) = (row.account.clone(), row.id.clone());
+    tx.put(Row::Tombstone(Tombstone { account: account.clone(), role: id.clone(), at_ms }));
+    tx.delete(Key::Role(account.clone(), row.name.folded()));
+    tx.delete(Key::Ledger(account.clone(), id.clone()));
+    for region in tx.state().usage_regions(&id) {
+        tx.delete(Key::UsageGuard(account.clone(), id.clone(), region));
+    }
+    if tx.state().last_use(&Used::Role(id.clone())).is_some() {
+        tx.delete(Key::Use("role", Folded::of(id.as_str())));
+    }
+}
+
+/// T7: closes the task. With one process every reader has seen the removal by now: it was
+/// published before this step could be sent.
+fn finish(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
+    let ended = DeletionTask {
+        status: TaskStatus::Succeeded,
+        phase: TaskPhase::Final,
+        ended_ms: Some(tx.now()),
+        fence_epoch: None,
+        ..(**task).clone()
+    };
+    store(tx, ended)
+}
+
+/// T8: gives up. The role stays, usable, under the epoch it has reached.
+fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, reason: String) -> Arc<DeletionTask> {
+    unfence(tx, task);
+    let mut usages: BTreeMap<Region, Vec<ResourceName>> = BTreeMap::new();
+    for usage in tx.state().usages_of(&task.role).take(limits::USAGES_SHOWN) {
+        usages.entry(usage.region.clone()).or_default().push(usage.resource.clone());
+    }
+    let failed = DeletionTask {
+        status: TaskStatus::Failed,
+        phase: TaskPhase::Final,
+        ended_ms: Some(tx.now()),
+        fence_epoch: None,
+        reason: Some(reason),
+        usages,
+        ..(**task).clone()
+    };
+    store(tx, failed)
+}
+
+/// T9: a real use meets a fence: the fence goes, the task fails, the use succeeds.
+/// Answers with the task it ended.
+pub fn use_wins(
+    tx: &mut Tx<'_>,
+    role: &RoleId,
+    how: &'static str,
+) -> Result<Option<TaskId>, Error> {
+    let Some((_, linked)) = linked_role(tx.state(), role) else { return Ok(None) };
+    let RoleStatus::Deleting { task, .. } = linked.status else { return Ok(None) };
+    let missing = Error::Internal("a fence without its task");
+    let task = tx.state().task(&task).cloned().ok_or(missing)?;
+    tx.note("endedDeletion", task.id.to_string());
+    fail(tx, &task, format!("{IN_USE} While the deletion ran, {how}."));
+    Ok(Some(task.id.clone()))
+}
+
+/// Lifts a task's fence; the epoch stays raised.
+fn unfence(tx: &mut Tx<'_>, task: &DeletionTask) {
+    let Some((mut row, linked)) = linked_role(tx.state(), &task.role) else { return };
+    if let RoleStatus::Deleting { task: holder, epoch } = &linked.status
+        && *holder == task.id
+    {
+        let status = RoleStatus::Active { epoch: *epoch };
+        row.kind = RoleKind::Linked(LinkedRole { status, ..linked });
+        role::store(tx, row);
+    }
+}
+
+/// Why a role cannot go now, or `None` when nothing uses it.
+pub fn in_use(state: &State, role: &RoleId, now_ms: i64) -> Option<String> {
+    let uses = state.usage_count(role);
+    let left_ms = state.ledger_ms(role).saturating_sub(now_ms);
+    match (uses, left_ms) {
+        (0, ..=0) => None,
+        (0, left_ms) => Some(format!(
+            "{IN_USE} The linked service may hold a session for up to {} more seconds; it ends \
+             sooner only if the service releases it.",
+            left_ms.div_euclid(1_000).saturating_add(1)
+        )),
+        (uses, _) if uses > limits::USAGES_SHOWN => Some(format!(
+            "{IN_USE} {uses} resources use it; {} of them are named.",
+            limits::USAGES_SHOWN
+        )),
+        (_, _) => Some(IN_USE.to_owned()),
+    }
+}
+
+fn linked_role(state: &State, id: &RoleId) -> Option<(Role, LinkedRole)> {
+    let row = state.role_by_id(id)?;
+    match &row.kind {
+        RoleKind::Linked(linked) => Some(((**row).clone(), linked.clone())),
+        RoleKind::Own(_) => None,
+    }
+}
+
+fn store(tx: &mut Tx<'_>, task: DeletionTask) -> Arc<DeletionTask> {
+    tx.touch(&task.account.clone(), view(tx, &Arc::new(task.clone())).role_arn);
+    tx.put(Row::Task(task.clone()));
+    Arc::new(task)
+}
+
+/// Forgets tasks that have been final for 30 days, and enrolments that have ended.
+pub fn sweep(tx: &mut Tx<'_>) -> Result<Output, Error> {
+    let now = tx.now();
+    let old = |task: &&Arc<DeletionTask>| {
+        task.ended_ms.is_some_and(|at| now.saturating_sub(at) > limits::TASK_KEPT_MS)
+    };
+    let gone: Vec<_> = tx.state().tasks().filter(old).cloned().collect();
+    for task in &gone {
+        tx.delete(Key::Task(task.account.clone(), task.id.clone()));
+    }
+    let ended: Vec<_> = tx
+        .state()
+        .enrolments()
+        .filter(|e| e.expires_ms <= now)
+        .map(|e| e.service.clone())
+        .collect();
+    for service in ended {
+        tx.delete(Key::Enrolment(service));
+    }
+    Ok(Output::Swept { tasks: gone.len() })
+}

@@ -1,0 +1,170 @@
+//! The product as one pure function: a state and a call in, an answer, changes and an event out.
+//!
+//! Every operation of every dialect goes through [`handle`], so nothing can skip authorization or
+//! the trail. No I/O, no clock, no randomness but what [`Env`] brings.
+
+use crate::audit::Event;
+use crate::authorize;
+use crate::caller::{Call, Identity, IdentityKind, resolve};
+use crate::command::{Command as C, Output};
+use crate::error::Error;
+use crate::rows::Change;
+use crate::state::State;
+use crate::tx::{Env, Tx};
+use crate::{
+    access_key, account, deletion, linked, managed_policy, role, role_policy, service, session,
+    usage, user,
+};
+
+/// What a call leads to.
+pub struct Handled {
+    /// The answer.
+    pub outcome: Result<Output, Error>,
+    /// The changes to store, none of them when the call failed.
+    pub changes: Vec<Change>,
+    /// What the trail keeps of it.
+    pub event: Event,
+    /// The state after it; the state before it when the call failed.
+    pub next: State,
+}
+
+/// Runs one call on a state.
+///
+/// The caller is resolved again on this very state: its key active, its session alive, its role
+/// still there. A call that fails changes nothing.
+pub fn handle(state: &State, call: &Call, env: &mut Env<'_>) -> Handled {
+    let mut tx = Tx::begin(state, env);
+    let now_ms = tx.now();
+    let id = tx.uuid();
+    let me = resolve(tx.state(), &call.caller, now_ms);
+    let outcome = match &me {
+        Ok(me) => run(&mut tx, me, call),
+        Err(error) => Err(error.clone()),
+    };
+    let finished = tx.finish();
+    let event = Event::of(id, now_ms, state, call, me.ok().as_ref(), &outcome, &finished);
+    match outcome {
+        Ok(_) => Handled { outcome, changes: finished.changes, event, next: finished.state },
+        Err(_) => Handled { outcome, changes: Vec::new(), event, next: state.clone() },
+    }
+}
+
+fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
+    authorize::check(tx, me, call)?;
+    match &call.command {
+        C::GetCallerIdentity => Ok(Output::Caller(me.view())),
+        C::GetAccessKeyInfo { key } => access_key::account_of(tx, key),
+        C::AssumeRole(ask) => session::assume_role(tx, me, ask),
+        C::GetSessionToken { duration_s } => session::session_token(tx, me, *duration_s),
+        C::LookupEvents => Ok(Output::Trail { account: Some(me.home()?) }),
+        C::ReadTrail => Ok(Output::Trail { account: None }),
+        C::CreateAccount { id, dialect, role_quota } => {
+            account::create(tx, id.as_ref(), *dialect, *role_quota)
+        }
+        C::ListAccounts => Ok(Output::Accounts(tx.state().accounts().cloned().collect())),
+        C::StepDeletion(step) => deletion::step(tx, step),
+        C::Sweep => deletion::sweep(tx),
+        C::RecordUse { uses } => access_key::record_use(tx, uses),
+        C::EnrolService { .. }
+        | C::RegisterService { .. }
+        | C::ListServices
+        | C::GetService { .. } => service::run(tx, me, &call.command),
+        C::EnsureServiceLinkedRole { .. }
+        | C::AuthorizeRequest(_)
+        | C::RegisterUsage { .. }
+        | C::DeregisterUsage { .. }
+        | C::ReconcileUsage { .. }
+        | C::ListUsage { .. }
+        | C::ReleaseSessions { .. } => run_for_service(tx, me, call),
+        _ => run_in_account(tx, me, &call.command),
+    }
+}
+
+/// What a linked service may do with what is its own.
+fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
+    let IdentityKind::Service(service) = &me.kind else {
+        return Err(authorize::refuse(me, call.command.operation().action(), None, None));
+    };
+    match &call.command {
+        C::EnsureServiceLinkedRole { principal, suffix } => {
+            let on_behalf = on_behalf(tx, call)?;
+            linked::ensure(tx, service, &on_behalf, &call.source, principal, suffix.as_ref())
+        }
+        C::AuthorizeRequest(question) => {
+            let on_behalf = on_behalf(tx, call)?;
+            let (decision, message) =
+                authorize::answer(tx, &on_behalf, &call.source, service, question)?;
+            let home = on_behalf.account.as_ref();
+            Ok(Output::Authorized {
+                decision,
+                message,
+                account_dialect: home
+                    .and_then(|a| crate::caller::dialect(tx.state(), a))
+                    .unwrap_or(policy::Dialect::Aws),
+                caller: on_behalf.view(),
+            })
+        }
+        command => usage::run(tx, service, command),
+    }
+}
+
+/// The living caller whose signed request the service presents.
+fn on_behalf(tx: &Tx<'_>, call: &Call) -> Result<Identity, Error> {
+    let caller = call.on_behalf.as_ref().ok_or(Error::Invalid {
+        field: "forwarded",
+        message: "expected the signed parts of the caller's request; found none".into(),
+    })?;
+    resolve(tx.state(), caller, tx.now())
+}
+
+/// What an account's own principals do with what is the account's.
+fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output, Error> {
+    let account = me.home()?;
+    match command {
+        C::CreateServiceLinkedRole { principal, suffix, description } => {
+            linked::create(tx, &account, principal, suffix.as_ref(), description.as_ref())
+        }
+        C::DeleteServiceLinkedRole { role } => deletion::submit(tx, &account, role),
+        C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
+            deletion::status(tx, &account, task, principal, role)
+        }
+        C::CreateRole { .. }
+        | C::GetRole { .. }
+        | C::ListRoles { .. }
+        | C::UpdateRole { .. }
+        | C::UpdateRoleDescription { .. }
+        | C::UpdateAssumeRolePolicy { .. }
+        | C::DeleteRole { .. }
+        | C::TagRole { .. }
+        | C::UntagRole { .. }
+        | C::ListRoleTags { .. }
+        | C::ListInstanceProfilesForRole { .. }
+        | C::AddRoleToInstanceProfile { .. }
+        | C::RemoveRoleFromInstanceProfile { .. } => role::run(tx, &account, command),
+        C::PutRolePolicy { .. }
+        | C::GetRolePolicy { .. }
+        | C::ListRolePolicies { .. }
+        | C::DeleteRolePolicy { .. }
+        | C::AttachRolePolicy { .. }
+        | C::DetachRolePolicy { .. }
+        | C::ListAttachedRolePolicies { .. }
+        | C::PutRolePermissionsBoundary { .. }
+        | C::DeleteRolePermissionsBoundary { .. } => role_policy::run(tx, &account, command),
+        C::CreateAccessKey { .. }
+        | C::ListAccessKeys { .. }
+        | C::UpdateAccessKey { .. }
+        | C::DeleteAccessKey { .. }
+        | C::GetAccessKeyLastUsed { .. } => access_key::run(tx, me, &account, command),
+        C::CreatePolicy { .. }
+        | C::GetPolicy { .. }
+        | C::GetPolicyVersion { .. }
+        | C::ListPolicies { .. }
+        | C::ListPolicyVersions { .. }
+        | C::CreatePolicyVersion { .. }
+        | C::SetDefaultPolicyVersion { .. }
+        | C::DeletePolicyVersion { .. }
+        | C::DeletePolicy { .. }
+        | C::ListEntitiesForPolicy { .. } => managed_policy::run(tx, &account, command),
+        other => user::run(tx, me, &account, other),
+    }
+}

@@ -1,0 +1,77 @@
+//! Every number that bounds something, with its unit. Not here: limits of the wire itself
+//! (body sizes, parameters), which live with the listener and the dialects.
+
+/// Roles an account may hold before an ordinary role is refused (service-linked roles count, and
+/// are never refused by it). [src: aws quotas]
+pub const ROLES_PER_ACCOUNT: u32 = 1_000;
+/// Users of an account.
+pub const USERS_PER_ACCOUNT: u32 = 5_000;
+/// Customer policies of an account.
+pub const POLICIES_PER_ACCOUNT: u32 = 1_500;
+/// Versions of one customer policy.
+pub const VERSIONS_PER_POLICY: usize = 5;
+/// Managed policies attached to one user or role.
+pub const ATTACHED_POLICIES: usize = 10;
+/// Access keys of one user, or of an account's root.
+pub const ACCESS_KEYS: usize = 2;
+/// Tags of one resource.
+pub const TAGS: usize = 50;
+/// Characters of a managed policy, white space not counted.
+pub const MANAGED_POLICY_SIZE: usize = 6_144;
+/// Characters of all inline policies of a role, white space not counted.
+pub const ROLE_INLINE_SIZE: usize = 10_240;
+/// Characters of all inline policies of a user, white space not counted.
+pub const USER_INLINE_SIZE: usize = 2_048;
+/// Characters of a trust policy, white space not counted.
+pub const TRUST_POLICY_SIZE: usize = 4_096;
+/// Characters of a session policy, white space counted.
+pub const SESSION_POLICY_SIZE: usize = 2_048;
+/// Managed policies named as session policies.
+pub const SESSION_POLICY_ARNS: usize = 10;
+/// Service-linked roles of one service in one account: the bound on suffixes.
+pub const LINKED_ROLES_PER_SERVICE: usize = 200;
+/// Open deletion tasks of one account.
+pub const OPEN_TASKS_PER_ACCOUNT: usize = 50;
+/// Usage records of one service-linked role.
+pub const USAGES_PER_ROLE: usize = 10_000;
+/// Resources named in one failed deletion task; the rest is counted, not named.
+pub const USAGES_SHOWN: usize = 100;
+/// Roles that one linked service may define.
+pub const TEMPLATES_PER_SERVICE: usize = 20;
+/// Regions that one linked service may declare.
+pub const REGIONS_PER_SERVICE: usize = 100;
+
+/// Longest and default life of a role session by default, in seconds.
+pub const SESSION_DEFAULT_S: u32 = 3_600;
+/// Shortest life of a role session, in seconds.
+pub const SESSION_MIN_S: u32 = 900;
+/// Longest life a role may grant its sessions, in seconds.
+pub const SESSION_MAX_S: u32 = 43_200;
+/// Longest life of a session obtained with a session, in seconds.
+pub const CHAINED_SESSION_MAX_S: u32 = 3_600;
+/// Longest time since the first sign-in of a chain of sessions, in seconds.
+pub const CHAIN_AGE_MAX_S: i64 = 43_200;
+/// Default life of a user's session token, in seconds.
+pub const SESSION_TOKEN_DEFAULT_S: u32 = 43_200;
+/// Longest life of a user's session token, in seconds.
+pub const SESSION_TOKEN_MAX_S: u32 = 129_600;
+/// Longest life of root's session token, in seconds.
+pub const ROOT_SESSION_TOKEN_S: u32 = 3_600;
+/// Longest sealed session token, in bytes of its text.
+pub const TOKEN_SIZE: usize = 4_096;
+
+/// Time a deletion task has before it must be final, in milliseconds.
+pub const TASK_DEADLINE_MS: i64 = 600_000;
+/// Time a worker owns a task between two renewals, in milliseconds.
+pub const TASK_LEASE_MS: i64 = 30_000;
+/// Longest time a role stays fenced, in milliseconds.
+pub const FENCE_MS: i64 = 30_000;
+/// Fences one task may set.
+pub const FENCES_PER_TASK: u32 = 3;
+/// Time a final task stays readable, in milliseconds (30 days).
+pub const TASK_KEPT_MS: i64 = 30 * 86_400_000;
+/// Life of an enrolment token, in milliseconds (one hour).
+pub const ENROLMENT_MS: i64 = 3_600_000;
+/// The session ledger moves in steps of this many milliseconds, so that it is written about once
+/// in that time per role.
+pub const LEDGER_STEP_MS: i64 = 60_000;

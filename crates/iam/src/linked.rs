@@ -1,0 +1,201 @@
+//! Service-linked roles: made from a template of the catalogue, for one service, in one account.
+//!
+//! Not here: their deletion ([`crate::deletion`]), their use ([`crate::usage`]), and every
+//! operation that any role has ([`crate::role`], where a linked role has nothing to alter).
+
+use crate::caller::{Identity, Source};
+use crate::command::Output;
+use crate::error::{Error, Quota};
+use crate::rows::*;
+use crate::text::*;
+use crate::tx::Tx;
+use crate::{authorize, limits, managed_policy, role};
+use policy::{Dialect, name};
+use std::sync::Arc;
+
+/// The path under which service-linked roles and their policies live. [src: AWS.md 2.1]
+pub const RESERVED_PATH: &str = "/aws-service-role/";
+/// What their names begin with in an account of the AWS dialect.
+pub const AWS_PREFIX: &str = "AWSServiceRoleFor";
+/// What their names begin with in an account of the Alibaba dialect.
+pub const ALIBABA_PREFIX: &str = "AliyunServiceRoleFor";
+
+/// Whether an ordinary role may not have this name, because it would pass for a linked one.
+pub fn is_reserved_name(role: &RoleName) -> bool {
+    let folded = role.folded();
+    [AWS_PREFIX, ALIBABA_PREFIX]
+        .iter()
+        .any(|prefix| folded.as_str().starts_with(&prefix.to_ascii_lowercase()))
+}
+
+/// The path of the roles of a principal.
+pub fn path_of(principal: &str) -> String {
+    format!("{RESERVED_PATH}{principal}/")
+}
+
+/// The ARN that a role of this principal would have; of an unknown principal, that of any role.
+///
+/// Errors: those of the name.
+pub fn future_arn(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    principal: &str,
+    suffix: Option<&Suffix>,
+) -> Result<String, Error> {
+    let dialect = tx.dialect(account)?;
+    let known = ServiceName::parse(principal).ok();
+    let template = known.as_ref().and_then(|p| tx.state().template(p));
+    let role = match template {
+        Some((_, template)) => match suffix {
+            Some(suffix) => format!("{}_{suffix}", template.role_name(dialect)),
+            None => template.role_name(dialect),
+        },
+        None => "*".to_owned(),
+    };
+    Ok(name::role(dialect, account.as_str(), &path_of(principal), &role))
+}
+
+/// Makes a service-linked role for a caller.
+///
+/// Errors: `UnknownServicePrincipal`; `SuffixRefused`; `RoleNameTooLong`; `RoleNameTaken`;
+/// `QuotaExceeded` only for the number of roles of this one service.
+pub fn create(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    principal: &str,
+    suffix: Option<&Suffix>,
+    description: Option<&Description>,
+) -> Result<Output, Error> {
+    let (service, template) = template(tx, principal)?;
+    let name = role_name(tx.dialect(account)?, &template, suffix)?;
+    if tx.state().role(account, &name.folded()).is_some() {
+        return Err(Error::RoleNameTaken(name));
+    }
+    let role = make(tx, account, &service, &template, name, suffix, description.cloned())?;
+    Ok(Output::Role(role::view(tx, &role)))
+}
+
+/// Makes a service-linked role for its service, in the name of the caller whose request the
+/// service received, unless it is there.
+///
+/// Errors: as [`create`] but for `RoleNameTaken`, which only an ordinary role can cause;
+/// `AccessDenied` when the caller may not make it. Nothing is half made.
+pub fn ensure(
+    tx: &mut Tx<'_>,
+    service: &Arc<Service>,
+    on_behalf: &Identity,
+    source: &Source,
+    principal: &str,
+    suffix: Option<&Suffix>,
+) -> Result<Output, Error> {
+    let account = on_behalf.home()?;
+    let (owner, template) = template(tx, principal)?;
+    if owner.name != service.name {
+        return Err(Error::UnknownServicePrincipal(principal.to_owned()));
+    }
+    let name = role_name(tx.dialect(&account)?, &template, suffix)?;
+    if let Some(found) = tx.state().role(&account, &name.folded()).cloned() {
+        let is_ours = matches!(&found.kind, RoleKind::Linked(l) if l.template.principal == template.principal);
+        if !is_ours {
+            return Err(Error::RoleNameTaken(name));
+        }
+        tx.touch(&account, tx.role_arn(&found));
+        return Ok(Output::Ensured { role: role::view(tx, &found), created: false });
+    }
+    let arn = future_arn(tx, &account, principal, suffix)?;
+    tx.touch(&account, arn.clone());
+    authorize::check_creation(tx, on_behalf, source, principal, &arn, service)?;
+    let description = template.description.clone();
+    let role = make(tx, &account, service, &template, name, suffix, description)?;
+    Ok(Output::Ensured { role: role::view(tx, &role), created: true })
+}
+
+/// The service and template behind a principal, byte for byte.
+fn template(tx: &Tx<'_>, principal: &str) -> Result<(Arc<Service>, Template), Error> {
+    let unknown = || Error::UnknownServicePrincipal(principal.to_owned());
+    let name = ServiceName::parse(principal).map_err(|_| unknown())?;
+    let (service, template) = tx.state().template(&name).ok_or_else(unknown)?;
+    Ok((service.clone(), template.clone()))
+}
+
+fn role_name(
+    dialect: Dialect,
+    template: &Template,
+    suffix: Option<&Suffix>,
+) -> Result<RoleName, Error> {
+    let base = template.role_name(dialect);
+    let text = match (suffix, template.suffix) {
+        (Some(_), SuffixRule::Refused) => {
+            return Err(Error::SuffixRefused(template.principal.clone()));
+        }
+        (Some(suffix), SuffixRule::Optional) => format!("{base}_{suffix}"),
+        (None, _) => base,
+    };
+    RoleName::parse(&text).map_err(|_| Error::RoleNameTooLong(text))
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    service: &Arc<Service>,
+    template: &Template,
+    name: RoleName,
+    suffix: Option<&Suffix>,
+    description: Option<Description>,
+) -> Result<Arc<Role>, Error> {
+    // The role quota does not bind service-linked roles; only their own cap does.
+    let made = tx.state().linked_roles(&service.name, Some(account)).count();
+    if made >= limits::LINKED_ROLES_PER_SERVICE {
+        return Err(Error::QuotaExceeded(Quota::LinkedRoles, limits::LINKED_ROLES_PER_SERVICE));
+    }
+    let id = RoleId::parse(&tx.unique_id("AROA")).map_err(|_| Error::Internal("role id"))?;
+    let path = Path::parse(&path_of(template.principal.as_str()))
+        .map_err(|_| Error::Internal("role path"))?;
+    let row = Role {
+        account: account.clone(),
+        id,
+        name,
+        path,
+        created_ms: tx.now(),
+        description,
+        tags: Tags::default(),
+        max_session_s: limits::SESSION_DEFAULT_S,
+        not_before_ms: 0,
+        kind: RoleKind::Linked(LinkedRole {
+            template: TemplateRef {
+                service: service.name.clone(),
+                principal: template.principal.clone(),
+                version: template.version,
+            },
+            suffix: suffix.cloned(),
+            status: RoleStatus::Active { epoch: 0 },
+        }),
+    };
+    tx.note("roleId", row.id.to_string());
+    Ok(role::store(tx, row))
+}
+
+/// The one policy attached to a service-linked role, as it is shown.
+pub fn shown_policy(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    template: &TemplateRef,
+) -> Vec<(String, PolicyName, Path)> {
+    let shown = tx.state().template(&template.principal).and_then(|(_, found)| {
+        let path = Path::parse(RESERVED_PATH).ok()?;
+        let policy = PolicyRef::System { path: path.clone(), name: found.policy.clone() };
+        Some((managed_policy::arn_of(tx, account, &policy), found.policy.clone(), path))
+    });
+    shown.into_iter().collect()
+}
+
+/// The roles of one principal in one account.
+pub fn roles_of<'a>(
+    tx: &'a Tx<'_>,
+    account: &'a AccountId,
+    principal: &'a ServiceName,
+) -> impl Iterator<Item = &'a Arc<Role>> {
+    tx.state().roles_of(account, None).filter(
+        move |role| matches!(&role.kind, RoleKind::Linked(l) if l.template.principal == *principal),
+    )
+}

@@ -1,0 +1,535 @@
+//! Managed policies: an account's own with their versions, and linkrole's, which none can change.
+
+use crate::command::*;
+use crate::error::{Conflict, Entity, Error, Quota};
+use crate::role::tag_list;
+use crate::rows::*;
+use crate::state::{EntityRef, Link};
+use crate::text::*;
+use crate::tx::Tx;
+use crate::{catalog, limits, linked, listing};
+use policy::name;
+use std::collections::BTreeMap;
+
+/// The owner that stands in the ARN of linkrole's own policies. [src: AWS.md 2.1]
+pub const SYSTEM_OWNER: &str = "aws";
+
+/// Runs the operations on managed policies.
+pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Output, Error> {
+    use Command as C;
+    match command {
+        C::CreatePolicy { name, path, document, description, tags } => {
+            create(tx, account, name, path, document, description.clone(), tag_list(tags)?)
+        }
+        C::GetPolicy { policy } => {
+            let found = find_usable(tx, account, policy)?;
+            view(tx, account, &found).map(Output::Policy)
+        }
+        C::GetPolicyVersion { policy, version } => {
+            let found = find_usable(tx, account, policy)?;
+            let versions = versions(tx, &found);
+            let missing = || no_version(policy, *version);
+            let version =
+                versions.into_iter().find(|v| v.number == *version).ok_or_else(missing)?;
+            Ok(Output::Version(version))
+        }
+        C::ListPolicyVersions { policy, paging } => {
+            let found = find_usable(tx, account, policy)?;
+            let place = ["ListPolicyVersions", policy.text.as_str()];
+            let mut all = versions(tx, &found);
+            all.reverse();
+            // Newest first: the key counts down so that pages follow one another.
+            let key = |v: &VersionView| format!("{:010}", u32::MAX - v.number);
+            let page = listing::cut(tx, account, &place, paging, all.into_iter(), key, |v| v)?;
+            Ok(Output::Versions(page))
+        }
+        C::ListPolicies { scope, attached_only, prefix, paging } => {
+            list(tx, account, *scope, *attached_only, prefix, paging)
+        }
+        C::CreatePolicyVersion { policy, document, set_default } => {
+            let mut row = customer(tx, account, policy)?;
+            if row.versions.len() >= limits::VERSIONS_PER_POLICY {
+                return Err(Error::QuotaExceeded(
+                    Quota::PolicyVersions,
+                    limits::VERSIONS_PER_POLICY,
+                ));
+            }
+            check_size(document)?;
+            let number = row.next_version;
+            let now = tx.now();
+            row.versions
+                .insert(number, PolicyVersion { document: document.clone(), created_ms: now });
+            row.next_version = number.saturating_add(1);
+            if *set_default {
+                row.default_version = number;
+            }
+            row.updated_ms = now;
+            let is_default = row.default_version == number;
+            tx.put(Row::Policy(row));
+            Ok(Output::Version(VersionView {
+                number,
+                document: document.text().to_owned(),
+                is_default,
+                created_ms: now,
+            }))
+        }
+        C::SetDefaultPolicyVersion { policy, version } => {
+            let mut row = customer(tx, account, policy)?;
+            if !row.versions.contains_key(version) {
+                return Err(no_version(policy, *version));
+            }
+            row.default_version = *version;
+            row.updated_ms = tx.now();
+            tx.put(Row::Policy(row));
+            Ok(Output::Done)
+        }
+        C::DeletePolicyVersion { policy, version } => {
+            let mut row = customer(tx, account, policy)?;
+            if row.default_version == *version {
+                return Err(Error::DeleteConflict(Conflict::DefaultVersion));
+            }
+            row.versions.remove(version).ok_or_else(|| no_version(policy, *version))?;
+            row.updated_ms = tx.now();
+            tx.put(Row::Policy(row));
+            Ok(Output::Done)
+        }
+        C::DeletePolicy { policy } => {
+            let row = customer(tx, account, policy)?;
+            if tx.state().links_of(&PolicyRef::Customer(row.id.clone())).next().is_some() {
+                return Err(Error::DeleteConflict(Conflict::AttachedElsewhere));
+            }
+            if row.versions.len() > 1 {
+                return Err(Error::DeleteConflict(Conflict::OtherVersions));
+            }
+            tx.delete(Key::Policy(account.clone(), row.name.folded()));
+            Ok(Output::Done)
+        }
+        C::ListEntitiesForPolicy { policy, filter, usage, prefix, paging } => {
+            referrers(tx, account, policy, *filter, *usage, prefix, paging)
+        }
+        _ => Err(Error::Internal("not an operation on policies")),
+    }
+}
+
+fn create(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    name: &PolicyName,
+    path: &Path,
+    document: &PermissionsPolicy,
+    description: Option<Description>,
+    tags: Tags,
+) -> Result<Output, Error> {
+    if path.as_str().starts_with(linked::RESERVED_PATH) {
+        return Err(Error::ReservedPath);
+    }
+    if tx.state().policy(account, &name.folded()).is_some() {
+        return Err(Error::AlreadyExists(Entity::Policy(name.to_string())));
+    }
+    let quota = usize::try_from(limits::POLICIES_PER_ACCOUNT).unwrap_or(usize::MAX);
+    if tx.state().policies_of(account, None).count() >= quota {
+        return Err(Error::QuotaExceeded(Quota::Policies, quota));
+    }
+    check_size(document)?;
+    let id = PolicyId::parse(&tx.unique_id("ANPA")).map_err(|_| Error::Internal("policy id"))?;
+    let now = tx.now();
+    let first = PolicyVersion { document: document.clone(), created_ms: now };
+    let row = ManagedPolicy {
+        account: account.clone(),
+        id: id.clone(),
+        name: name.clone(),
+        path: path.clone(),
+        description,
+        tags,
+        created_ms: now,
+        updated_ms: now,
+        versions: BTreeMap::from([(1, first)]),
+        default_version: 1,
+        next_version: 2,
+    };
+    tx.note("policyId", id.to_string());
+    tx.put(Row::Policy(row));
+    view(tx, account, &PolicyRef::Customer(id)).map(Output::Policy)
+}
+
+fn check_size(document: &PermissionsPolicy) -> Result<(), Error> {
+    if document.document().size() > limits::MANAGED_POLICY_SIZE {
+        return Err(Error::QuotaExceeded(Quota::PolicySize, limits::MANAGED_POLICY_SIZE));
+    }
+    Ok(())
+}
+
+fn no_version(policy: &PolicyTarget, version: u32) -> Error {
+    Error::NoSuchEntity(Entity::PolicyVersion(policy.text.clone(), version))
+}
+
+/// The policy that a caller names. A name is matched ignoring case; path and owner are exact.
+///
+/// Errors: `NoSuchEntity`.
+pub fn find(tx: &Tx<'_>, target: &PolicyTarget) -> Result<PolicyRef, Error> {
+    let missing = || Error::NoSuchEntity(Entity::Policy(target.text.clone()));
+    match &target.account {
+        Some(owner) => {
+            let row = tx.state().policy(owner, &target.name.folded()).ok_or_else(missing)?;
+            if row.path != target.path {
+                return Err(missing());
+            }
+            Ok(PolicyRef::Customer(row.id.clone()))
+        }
+        None => {
+            let found = PolicyRef::System { path: target.path.clone(), name: target.name.clone() };
+            let known = catalog::system_policy(&target.path, &target.name).is_some()
+                || linked_template(tx, &found).is_some();
+            known.then_some(found).ok_or_else(missing)
+        }
+    }
+}
+
+/// The policy that a principal of this account names: the account's own or one of linkrole's.
+/// One of another account is missing.
+///
+/// Errors: `NoSuchEntity`.
+pub fn find_usable(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    target: &PolicyTarget,
+) -> Result<PolicyRef, Error> {
+    let found = find(tx, target)?;
+    own_account(tx, account, &found, target)?;
+    Ok(found)
+}
+
+/// A policy that can be attached to a user or an ordinary role of this account.
+///
+/// Errors: `NoSuchEntity`; `PolicyNotAttachable` for a service-linked role's.
+pub fn find_attachable(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    target: &PolicyTarget,
+) -> Result<PolicyRef, Error> {
+    let found = find_usable(tx, account, target)
+        .map_err(|_| Error::NoSuchEntity(Entity::Attachable(target.text.clone())))?;
+    if is_linked(&found) {
+        return Err(Error::PolicyNotAttachable);
+    }
+    Ok(found)
+}
+
+/// A policy that can bound a user or an ordinary role.
+///
+/// Errors: as [`find_attachable`].
+pub fn find_boundary(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    target: &PolicyTarget,
+) -> Result<PolicyRef, Error> {
+    find_attachable(tx, account, target)
+}
+
+fn is_linked(policy: &PolicyRef) -> bool {
+    matches!(policy, PolicyRef::System { path, .. } if path.as_str().starts_with(linked::RESERVED_PATH))
+}
+
+/// The template whose permissions a system policy shows.
+fn linked_template<'a>(tx: &'a Tx<'_>, policy: &PolicyRef) -> Option<&'a Template> {
+    let PolicyRef::System { path, name } = policy else { return None };
+    if path.as_str() != linked::RESERVED_PATH {
+        return None;
+    }
+    let folded = name.folded();
+    let mut templates = tx.state().services().flat_map(|s| s.templates.values());
+    templates.find(|t| t.policy.folded() == folded)
+}
+
+/// A customer policy of this account, to be altered. A policy of another account is missing, and
+/// linkrole's own cannot be altered by anyone.
+fn customer(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    target: &PolicyTarget,
+) -> Result<ManagedPolicy, Error> {
+    let missing = || Error::NoSuchEntity(Entity::Policy(target.text.clone()));
+    match find(tx, target)? {
+        PolicyRef::Customer(id) => {
+            let row = tx.state().policy_by_id(&id).filter(|row| row.account == *account);
+            row.map(|row| (**row).clone()).ok_or_else(missing)
+        }
+        PolicyRef::System { .. } => Err(Error::AccessDenied(Box::new(crate::error::Denial {
+            principal: account.to_string(),
+            action: "a change of this policy".into(),
+            resource: Some(target.text.clone()),
+            decision: None,
+        }))),
+    }
+}
+
+fn own_account(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    policy: &PolicyRef,
+    target: &PolicyTarget,
+) -> Result<(), Error> {
+    match policy {
+        PolicyRef::System { .. } => Ok(()),
+        PolicyRef::Customer(id) => match tx.state().policy_by_id(id) {
+            Some(row) if row.account == *account => Ok(()),
+            _ => Err(Error::NoSuchEntity(Entity::Policy(target.text.clone()))),
+        },
+    }
+}
+
+/// A policy's ARN as an account of this dialect sees it.
+pub fn arn_of(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> String {
+    match policy {
+        PolicyRef::Customer(id) => {
+            tx.state().policy_by_id(id).map_or_else(|| id.to_string(), |row| tx.policy_arn(row))
+        }
+        PolicyRef::System { path, name } => {
+            let dialect = tx.dialect(account).unwrap_or(policy::Dialect::Aws);
+            name::policy(dialect, SYSTEM_OWNER, path.as_str(), name.as_str())
+        }
+    }
+}
+
+/// Attached policies as they are shown: ARN, name, path.
+pub fn shown<'a>(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    policies: impl IntoIterator<Item = &'a PolicyRef>,
+) -> Vec<(String, PolicyName, Path)> {
+    let mut shown: Vec<_> = policies
+        .into_iter()
+        .filter_map(|policy| {
+            let arn = arn_of(tx, account, policy);
+            match policy {
+                PolicyRef::Customer(id) => {
+                    let row = tx.state().policy_by_id(id)?;
+                    Some((arn, row.name.clone(), row.path.clone()))
+                }
+                PolicyRef::System { path, name } => Some((arn, name.clone(), path.clone())),
+            }
+        })
+        .collect();
+    shown.sort();
+    shown
+}
+
+/// A page of attached policies, of those whose path begins with a prefix.
+///
+/// Errors: `InvalidMarker`.
+pub fn attached_page(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    place: &[&str],
+    paging: &Paging,
+    prefix: &str,
+    attached: Vec<(String, PolicyName, Path)>,
+) -> Result<Output, Error> {
+    let wanted = attached.into_iter().filter(|(_, _, path)| path.as_str().starts_with(prefix));
+    let key = |(arn, _, _): &(String, PolicyName, Path)| arn.clone();
+    let page = listing::cut(tx, account, place, paging, wanted, key, |(arn, name, _)| (arn, name))?;
+    Ok(Output::Attached(page))
+}
+
+fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyView, Error> {
+    let missing = || Error::Internal("a policy went while it was looked at");
+    let count = |link: Link| {
+        // Links are counted in this account only: nobody learns of another's.
+        let here = |entity: &EntityRef| match entity {
+            EntityRef::User(owner, _) | EntityRef::Role(owner, _) => owner == account,
+        };
+        tx.state().links_of(policy).filter(|(e, l)| *l == link && here(e)).count()
+    };
+    let attachments = count(Link::Attached);
+    let boundaries = count(Link::Boundary);
+    let arn = arn_of(tx, account, policy);
+    match policy {
+        PolicyRef::Customer(id) => {
+            let row = tx.state().policy_by_id(id).ok_or_else(missing)?;
+            Ok(PolicyView {
+                arn,
+                id: row.id.to_string(),
+                name: row.name.clone(),
+                path: row.path.clone(),
+                description: row.description.clone(),
+                tags: row.tags.clone(),
+                created_ms: row.created_ms,
+                updated_ms: row.updated_ms,
+                default_version: row.default_version,
+                attachments,
+                boundaries,
+                attachable: true,
+            })
+        }
+        PolicyRef::System { path, name } => {
+            let template = linked_template(tx, policy);
+            let ours = catalog::system_policies()
+                .iter()
+                .find(|p| p.path == *path && p.name.folded() == name.folded());
+            let (shown, text) = match (template, ours) {
+                (Some(t), _) => (t.policy.clone(), "Used by a service-linked role only."),
+                (None, Some(p)) => (p.name.clone(), p.description),
+                (None, None) => return Err(missing()),
+            };
+            let linked = template.map(|t| linked::roles_of(tx, account, &t.principal).count());
+            Ok(PolicyView {
+                arn,
+                id: format!("ANPA{:A<17}", system_id(shown.as_str())),
+                name: shown,
+                path: path.clone(),
+                description: Description::parse(text).ok(),
+                tags: Tags::default(),
+                created_ms: 0,
+                updated_ms: 0,
+                default_version: template.map_or(1, |t| t.version),
+                attachments: linked.unwrap_or(attachments),
+                boundaries,
+                attachable: template.is_none(),
+            })
+        }
+    }
+}
+
+/// A stable id text for a policy of ours: 17 letters out of its name.
+fn system_id(name: &str) -> String {
+    let digest = crate::seal::digest(name).to_ascii_uppercase();
+    digest.chars().map(|c| if c.is_ascii_digit() { 'A' } else { c }).take(17).collect()
+}
+
+fn versions(tx: &Tx<'_>, policy: &PolicyRef) -> Vec<VersionView> {
+    match policy {
+        PolicyRef::Customer(id) => {
+            let rows = tx.state().policy_by_id(id).into_iter();
+            rows.flat_map(|row| {
+                row.versions.iter().map(|(number, version)| VersionView {
+                    number: *number,
+                    document: version.document.text().to_owned(),
+                    is_default: *number == row.default_version,
+                    created_ms: version.created_ms,
+                })
+            })
+            .collect()
+        }
+        PolicyRef::System { path, name } => {
+            let ours = catalog::system_policy(path, name).map(|document| VersionView {
+                number: 1,
+                document: document.text().to_owned(),
+                is_default: true,
+                created_ms: 0,
+            });
+            let theirs = linked_template(tx, policy).into_iter().flat_map(|t| {
+                t.versions.iter().map(|(number, document)| VersionView {
+                    number: *number,
+                    document: document.text().to_owned(),
+                    is_default: *number == t.version,
+                    created_ms: 0,
+                })
+            });
+            ours.into_iter().chain(theirs).collect()
+        }
+    }
+}
+
+fn list(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    scope: PolicyScope,
+    attached_only: bool,
+    prefix: &str,
+    paging: &Paging,
+) -> Result<Output, Error> {
+    let mut all: Vec<(String, PolicyRef)> = Vec::new();
+    if scope != PolicyScope::System {
+        all.extend(tx.state().policies_of(account, None).map(|row| {
+            let key = format!("1{}", row.name.folded().as_str());
+            (key, PolicyRef::Customer(row.id.clone()))
+        }));
+    }
+    if scope != PolicyScope::Local {
+        let system = |path: &Path, name: &PolicyName| {
+            let key = format!("2{}{}", path, name.folded().as_str());
+            (key, PolicyRef::System { path: path.clone(), name: name.clone() })
+        };
+        all.extend(catalog::system_policies().iter().map(|p| system(&p.path, &p.name)));
+        if let Ok(path) = Path::parse(linked::RESERVED_PATH) {
+            let templates = tx.state().services().flat_map(|s| s.templates.values());
+            all.extend(templates.map(|t| system(&path, &t.policy)));
+        }
+    }
+    all.sort();
+    let views = all
+        .into_iter()
+        .map(|(key, policy)| view(tx, account, &policy).map(|view| (key, view)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let wanted = views.into_iter().filter(|(_, view)| {
+        view.path.as_str().starts_with(prefix) && (!attached_only || view.attachments > 0)
+    });
+    let scope = format!("{scope:?} {attached_only} {prefix}");
+    let place = ["ListPolicies", scope.as_str()];
+    let page = listing::cut(
+        tx,
+        account,
+        &place,
+        paging,
+        wanted,
+        |(key, _)| key.clone(),
+        |(_, view)| view,
+    )?;
+    Ok(Output::Policies(page))
+}
+
+fn referrers(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    target: &PolicyTarget,
+    filter: EntityFilter,
+    usage: Option<Link>,
+    prefix: &str,
+    paging: &Paging,
+) -> Result<Output, Error> {
+    let policy = find_usable(tx, account, target)?;
+    let mut found = Vec::new();
+    for (entity, link) in tx.state().links_of(&policy) {
+        if usage.is_some_and(|wanted| wanted != link) {
+            continue;
+        }
+        let shown = match entity {
+            EntityRef::User(owner, name) if owner == account && filter != EntityFilter::Roles => {
+                let user = tx.state().user(owner, name);
+                user.map(|u| (u.path.clone(), u.name.to_string(), u.id.to_string()))
+            }
+            EntityRef::Role(owner, name) if owner == account && filter != EntityFilter::Users => {
+                let role = tx.state().role(owner, name);
+                role.map(|r| (r.path.clone(), r.name.to_string(), r.id.to_string()))
+            }
+            _ => None,
+        };
+        if let Some((path, name, id)) = shown
+            && path.as_str().starts_with(prefix)
+        {
+            found.push((entity.clone(), name, id));
+        }
+    }
+    if let Some(template) = linked_template(tx, &policy)
+        && filter != EntityFilter::Users
+        && usage != Some(Link::Boundary)
+    {
+        for role in linked::roles_of(tx, account, &template.principal) {
+            if role.path.as_str().starts_with(prefix) {
+                let entity = EntityRef::Role(account.clone(), role.name.folded());
+                found.push((entity, role.name.to_string(), role.id.to_string()));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    let place_text = format!("{} {filter:?} {usage:?} {prefix}", target.text);
+    let place = ["ListEntitiesForPolicy", place_text.as_str()];
+    let key = |(entity, _, _): &(EntityRef, String, String)| match entity {
+        EntityRef::User(_, name) => format!("1{}", name.as_str()),
+        EntityRef::Role(_, name) => format!("2{}", name.as_str()),
+    };
+    found.sort_by_key(key);
+    let page = listing::cut(tx, account, &place, paging, found.into_iter(), key, |item| item)?;
+    Ok(Output::Referrers(page))
+}

@@ -1,0 +1,206 @@
+//! The one operation table. What is not in it does not exist: the dialects route by it, the
+//! authorization and the trail read it, and the generated inventory tests walk it.
+
+/// How an operation touches the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads a snapshot.
+    Read,
+    /// Changes tables; runs on the writer.
+    Write,
+    /// Hands out a credential; runs on the writer, so that it cannot overtake a change.
+    Mint,
+}
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Whoever the policies allow.
+    Policy,
+    /// Every authenticated caller; no policy is asked.
+    Authenticated,
+    /// The account's own trust rules decide (AssumeRole).
+    Trust,
+    /// A linked service, on what is its own.
+    OwnService,
+    /// The operator of the installation.
+    Operator,
+    /// The operator, or whoever holds a one-time enrolment token.
+    Enrolment,
+    /// The server itself.
+    System,
+}
+
+/// Where an operation's action belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Identity and access management.
+    Iam,
+    /// Credentials.
+    Sts,
+    /// The trail.
+    Trail,
+    /// linkrole's own.
+    Linkrole,
+}
+
+/// What an action is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Nothing: only `*` fits.
+    None,
+    /// A role.
+    Role,
+    /// A user.
+    User,
+    /// A managed policy.
+    Policy,
+    /// An instance profile.
+    InstanceProfile,
+}
+
+/// What is true of an operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Its name, the same in every dialect that has it.
+    pub name: &'static str,
+    /// Where its action belongs.
+    pub family: Family,
+    /// How it touches the tables.
+    pub access: Access,
+    /// What its action is checked against.
+    pub resource: Resource,
+    /// Who may call it.
+    pub guard: Guard,
+}
+
+macro_rules! operations {
+    ($($name:ident $family:ident $access:ident $resource:ident $guard:ident;)*) => {
+        /// Every operation.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "the names are the vendors' own")]
+        pub enum Operation { $($name),* }
+
+        impl Operation {
+            /// All operations, in the order of the table.
+            pub const ALL: &'static [Operation] = &[$(Self::$name),*];
+
+            /// What is true of this operation.
+            pub const fn facts(self) -> Facts {
+                match self {
+                    $(Self::$name => Facts {
+                        name: stringify!($name),
+                        family: Family::$family,
+                        access: Access::$access,
+                        resource: Resource::$resource,
+                        guard: Guard::$guard,
+                    }),*
+                }
+            }
+
+            /// The operation of this exact name.
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+operations! {
+    CreateServiceLinkedRole             Iam Write Role Policy;
+    DeleteServiceLinkedRole             Iam Write Role Policy;
+    GetServiceLinkedRoleDeletionStatus  Iam Read  Role Policy;
+    CreateRole                          Iam Write Role Policy;
+    GetRole                             Iam Read  Role Policy;
+    ListRoles                           Iam Read  None Policy;
+    UpdateRole                          Iam Write Role Policy;
+    UpdateRoleDescription               Iam Write Role Policy;
+    UpdateAssumeRolePolicy              Iam Write Role Policy;
+    DeleteRole                          Iam Write Role Policy;
+    TagRole                             Iam Write Role Policy;
+    UntagRole                           Iam Write Role Policy;
+    ListRoleTags                        Iam Read  Role Policy;
+    PutRolePolicy                       Iam Write Role Policy;
+    GetRolePolicy                       Iam Read  Role Policy;
+    ListRolePolicies                    Iam Read  Role Policy;
+    DeleteRolePolicy                    Iam Write Role Policy;
+    AttachRolePolicy                    Iam Write Role Policy;
+    DetachRolePolicy                    Iam Write Role Policy;
+    ListAttachedRolePolicies            Iam Read  Role Policy;
+    PutRolePermissionsBoundary          Iam Write Role Policy;
+    DeleteRolePermissionsBoundary       Iam Write Role Policy;
+    ListInstanceProfilesForRole         Iam Read  Role Policy;
+    AddRoleToInstanceProfile            Iam Write InstanceProfile Policy;
+    RemoveRoleFromInstanceProfile       Iam Write InstanceProfile Policy;
+    CreateUser                          Iam Write User Policy;
+    GetUser                             Iam Read  User Policy;
+    ListUsers                           Iam Read  None Policy;
+    UpdateUser                          Iam Write User Policy;
+    DeleteUser                          Iam Write User Policy;
+    PutUserPolicy                       Iam Write User Policy;
+    GetUserPolicy                       Iam Read  User Policy;
+    ListUserPolicies                    Iam Read  User Policy;
+    DeleteUserPolicy                    Iam Write User Policy;
+    AttachUserPolicy                    Iam Write User Policy;
+    DetachUserPolicy                    Iam Write User Policy;
+    ListAttachedUserPolicies            Iam Read  User Policy;
+    CreateAccessKey                     Iam Mint  User Policy;
+    ListAccessKeys                      Iam Read  User Policy;
+    UpdateAccessKey                     Iam Write User Policy;
+    DeleteAccessKey                     Iam Write User Policy;
+    GetAccessKeyLastUsed                Iam Read  User Policy;
+    CreatePolicy                        Iam Write Policy Policy;
+    GetPolicy                           Iam Read  Policy Policy;
+    GetPolicyVersion                    Iam Read  Policy Policy;
+    ListPolicies                        Iam Read  None Policy;
+    ListPolicyVersions                  Iam Read  Policy Policy;
+    CreatePolicyVersion                 Iam Write Policy Policy;
+    SetDefaultPolicyVersion             Iam Write Policy Policy;
+    DeletePolicyVersion                 Iam Write Policy Policy;
+    DeletePolicy                        Iam Write Policy Policy;
+    ListEntitiesForPolicy               Iam Read  Policy Policy;
+    AssumeRole                          Sts Mint  Role Trust;
+    GetCallerIdentity                   Sts Read  None Authenticated;
+    GetSessionToken                     Sts Mint  None Authenticated;
+    GetAccessKeyInfo                    Sts Read  None Policy;
+    LookupEvents                        Trail Read None Policy;
+    EnsureServiceLinkedRole             Linkrole Write Role OwnService;
+    AuthorizeRequest                    Linkrole Read  None OwnService;
+    RegisterUsage                       Linkrole Write Role OwnService;
+    DeregisterUsage                     Linkrole Write Role OwnService;
+    ReconcileUsage                      Linkrole Write Role OwnService;
+    ListUsage                           Linkrole Read  Role OwnService;
+    ReleaseSessions                     Linkrole Write Role OwnService;
+    EnrolService                        Linkrole Mint  None Operator;
+    RegisterService                     Linkrole Mint  None Enrolment;
+    ListServices                        Linkrole Read  None Authenticated;
+    GetService                          Linkrole Read  None Authenticated;
+    CreateAccount                       Linkrole Mint  None Operator;
+    ListAccounts                        Linkrole Read  None Operator;
+    ReadTrail                           Linkrole Read  None Operator;
+    StepDeletion                        Linkrole Write Role System;
+    RecordUse                           Linkrole Write None System;
+    Sweep                               Linkrole Write None System;
+}
+
+impl Operation {
+    /// The action's prefix in the AWS dialect.
+    pub fn prefix(self) -> &'static str {
+        match self.facts().family {
+            Family::Iam => "iam",
+            Family::Sts => "sts",
+            Family::Trail => "cloudtrail",
+            Family::Linkrole => "linkrole",
+        }
+    }
+
+    /// The action as a policy names it, in the AWS dialect.
+    pub fn action(self) -> String {
+        format!("{}:{}", self.prefix(), self.facts().name)
+    }
+
+    /// Whether it leaves everything as it was and hands nothing out.
+    pub fn is_read(self) -> bool {
+        self.facts().access == Access::Read
+    }
+}

@@ -1,0 +1,207 @@
+//! Linked services: enrolled by the operator, registered once with a manifest, known by a key of
+//! their own class.
+
+use crate::access_key;
+use crate::caller::{Identity, IdentityKind};
+use crate::command::*;
+use crate::error::{Entity, Error};
+use crate::limits;
+use crate::rows::*;
+use crate::seal::{self, Secret};
+use crate::text::*;
+use crate::tx::Tx;
+use policy::Dialect;
+use std::sync::Arc;
+
+/// Runs the operations on linked services.
+pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, Error> {
+    use Command as C;
+    match command {
+        C::EnrolService { service } => enrol(tx, service),
+        C::RegisterService { token, manifest } => {
+            if !matches!(me.kind, IdentityKind::Operator) {
+                redeem(tx, &manifest.service, token.as_deref())?;
+            }
+            register(tx, manifest)
+        }
+        C::ListServices => Ok(Output::Services(tx.state().services().cloned().collect())),
+        C::GetService { service } => {
+            let missing = || Error::NoSuchEntity(Entity::Service(service.clone()));
+            let name = ServiceName::parse(service).map_err(|_| missing())?;
+            let found =
+                tx.state().service(&name).or_else(|| tx.state().template(&name).map(|t| t.0));
+            Ok(Output::Service(found.cloned().ok_or_else(missing)?))
+        }
+        _ => Err(Error::Internal("not an operation on services")),
+    }
+}
+
+/// Hands out a one-time token; a later one for the same service replaces it.
+fn enrol(tx: &mut Tx<'_>, service: &ServiceName) -> Result<Output, Error> {
+    check_free(tx, service)?;
+    let token = Secret::new(tx.random_hex(32));
+    let expires_ms = tx.now().saturating_add(limits::ENROLMENT_MS);
+    tx.put(Row::Enrolment(Enrolment {
+        service: service.clone(),
+        token_digest: seal::digest(token.expose()),
+        expires_ms,
+    }));
+    Ok(Output::Enrolment { service: service.clone(), token, expires_ms })
+}
+
+/// Takes the token of an enrolment: it fits once, for its service, for an hour.
+fn redeem(tx: &mut Tx<'_>, service: &ServiceName, token: Option<&str>) -> Result<(), Error> {
+    let token = token.ok_or(Error::EnrolmentRefused)?;
+    let row = tx.state().enrolment(service).cloned().ok_or(Error::EnrolmentRefused)?;
+    if row.expires_ms <= tx.now() || !seal::equal(&row.token_digest, &seal::digest(token)) {
+        return Err(Error::EnrolmentRefused);
+    }
+    Ok(())
+}
+
+/// Stores a service and makes its key.
+///
+/// Errors: `Taken` for a service, principal, role or policy name that another service has;
+/// `Invalid` for a manifest that breaks a rule.
+fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
+    check_free(tx, &manifest.service)?;
+    check(manifest)?;
+    check_signing_names(tx, manifest)?;
+    let mut templates = std::collections::BTreeMap::new();
+    for template in &manifest.roles {
+        check_template(tx, manifest, template)?;
+        if templates.insert(template.principal.clone(), template.clone()).is_some() {
+            return Err(invalid("roles", format!("`{}` defines two roles", template.principal)));
+        }
+    }
+    let service = Service {
+        name: manifest.service.clone(),
+        display_name: manifest.display_name.clone(),
+        signing_names: manifest.signing_names.clone(),
+        hosts: manifest.hosts.clone(),
+        regions: manifest.regions.clone(),
+        templates,
+        usage: manifest.usage,
+        created_ms: tx.now(),
+    };
+    tx.put(Row::Service(service.clone()));
+    if tx.state().enrolment(&manifest.service).is_some() {
+        tx.delete(Key::Enrolment(manifest.service.clone()));
+    }
+    let (key, secret) = access_key::make(tx, KeyOwner::Service(manifest.service.clone()))?;
+    Ok(Output::Registered { service: Arc::new(service), key, secret })
+}
+
+fn check_free(tx: &Tx<'_>, service: &ServiceName) -> Result<(), Error> {
+    if tx.state().service(service).is_some() || tx.state().template(service).is_some() {
+        return Err(Error::Taken { what: "service", name: service.to_string() });
+    }
+    Ok(())
+}
+
+fn check(manifest: &Manifest) -> Result<(), Error> {
+    let shape = |text: &String| {
+        !text.is_empty()
+            && text.len() <= 64
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    // Our own signing names stay ours: a request to linkrole cannot be presented as one to a service.
+    // The prefixes of the global condition keys too: a service vouches for the keys of its own names.
+    let reserved = ["iam", "sts", "cloudtrail", "linkrole", "ram", "aws", "acs"];
+    if let Some(bad) =
+        manifest.signing_names.iter().find(|name| !shape(name) || reserved.contains(&name.as_str()))
+    {
+        let message = format!(
+            "expected lower-case letters, digits and dashes, and none of {}; found `{bad}`",
+            reserved.join(", ")
+        );
+        return Err(invalid("signing_names", message));
+    }
+    let host = |text: &String| {
+        !text.is_empty()
+            && text.len() <= 255
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:[]".contains(&b))
+    };
+    if let Some(bad) = manifest.hosts.iter().find(|text| !host(text)) {
+        return Err(invalid(
+            "hosts",
+            format!("expected a host with or without a port; found `{bad}`"),
+        ));
+    }
+    if manifest.roles.len() > limits::TEMPLATES_PER_SERVICE {
+        let message = format!("expected at most {} roles", limits::TEMPLATES_PER_SERVICE);
+        return Err(invalid("roles", message));
+    }
+    if manifest.regions.len() > limits::REGIONS_PER_SERVICE {
+        let message = format!("expected at most {} regions", limits::REGIONS_PER_SERVICE);
+        return Err(invalid("regions", message));
+    }
+    if manifest.usage == UsageSource::Registry && manifest.regions.is_empty() {
+        let message = "a service that registers uses names at least one region".to_owned();
+        return Err(invalid("regions", message));
+    }
+    Ok(())
+}
+
+/// A signing name says whose the requests, actions and condition keys under it are.
+fn check_signing_names(tx: &Tx<'_>, manifest: &Manifest) -> Result<(), Error> {
+    let mut others = tx.state().services().flat_map(|s| &s.signing_names);
+    match others.find(|name| manifest.signing_names.contains(*name)) {
+        Some(name) => Err(taken("signing name", name)),
+        None => Ok(()),
+    }
+}
+
+fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Result<(), Error> {
+    // A principal of a service is the service or a name under it: none can speak for another.
+    let own = template.principal == manifest.service
+        || template.principal.as_str().ends_with(&format!(".{}", manifest.service));
+    if !own {
+        let message = format!(
+            "expected `{0}` or a name that ends in `.{0}`; found `{1}`",
+            manifest.service, template.principal
+        );
+        return Err(invalid("principal", message));
+    }
+    for dialect in [Dialect::Aws, Dialect::Alibaba] {
+        let name = template.role_name(dialect);
+        RoleName::parse(&name).map_err(|_| {
+            invalid("role", format!("`{name}` is no role name of at most 64 characters"))
+        })?;
+    }
+    // An underscore begins the suffix; in a base it would let one service's role pass for another's.
+    let same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+    if template.role.is_empty() || template.role.contains('_') {
+        return Err(invalid(
+            "role",
+            format!("expected a name without `_`; found `{}`", template.role),
+        ));
+    }
+    if tx.state().service(&template.principal).is_some() {
+        return Err(taken("principal", template.principal.as_str()));
+    }
+    let others = tx.state().services().flat_map(|s| s.templates.values());
+    let siblings = manifest.roles.iter().filter(|other| !std::ptr::eq(*other, template));
+    for other in others.chain(siblings) {
+        if other.principal == template.principal {
+            return Err(taken("principal", template.principal.as_str()));
+        }
+        if same(&other.role, &template.role) {
+            return Err(taken("role", &template.role));
+        }
+        if same(other.policy.as_str(), template.policy.as_str()) {
+            return Err(taken("policy", template.policy.as_str()));
+        }
+    }
+    Ok(())
+}
+
+fn taken(what: &'static str, name: &str) -> Error {
+    Error::Taken { what, name: name.to_owned() }
+}
+
+fn invalid(field: &'static str, message: String) -> Error {
+    Error::Invalid { field, message }
+}

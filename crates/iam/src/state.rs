@@ -1,0 +1,711 @@
+//! All tables in memory, as one immutable value that is cheap to clone.
+//!
+//! [`State::apply`] is the only function that alters it: live writes, start-up and replicas go
+//! through it. Indexes are derived here from the rows and nowhere else. Not here: rules.
+
+use crate::rows::*;
+use crate::text::*;
+use imbl::{OrdMap, OrdSet};
+use std::sync::Arc;
+
+/// Who a managed policy is attached to, or bounds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntityRef {
+    /// A user.
+    User(AccountId, Folded),
+    /// A role.
+    Role(AccountId, Folded),
+}
+
+/// How a managed policy is referred to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Link {
+    /// As a permissions policy.
+    Attached,
+    /// As a permissions boundary.
+    Boundary,
+}
+
+/// Texts before every other of their type, for ranges that begin at the first.
+const FIRST_ACCOUNT: &str = "000000000000";
+const FIRST_ID: &str = "000000000000000000000";
+
+type Named<T> = OrdMap<(AccountId, Folded), Arc<T>>;
+
+/// Every table and the indexes over them.
+#[derive(Clone, Default)]
+pub struct State {
+    accounts: OrdMap<AccountId, Arc<Account>>,
+    users: Named<User>,
+    user_names: OrdMap<UserId, (AccountId, Folded)>,
+    keys: OrdMap<KeyId, Arc<AccessKey>>,
+    keys_of: OrdSet<(KeyOwner, KeyId)>,
+    roles: Named<Role>,
+    role_names: OrdMap<RoleId, (AccountId, Folded)>,
+    role_counts: OrdMap<AccountId, u32>,
+    linked: OrdSet<(ServiceName, AccountId, RoleId)>,
+    policies: Named<ManagedPolicy>,
+    policy_names: OrdMap<PolicyId, (AccountId, Folded)>,
+    links: OrdSet<(PolicyRef, EntityRef, Link)>,
+    services: OrdMap<ServiceName, Arc<Service>>,
+    principals: OrdMap<ServiceName, ServiceName>,
+    enrolments: OrdMap<ServiceName, Arc<Enrolment>>,
+    usages: OrdMap<(RoleId, Region, ResourceName), Arc<Usage>>,
+    usage_counts: OrdMap<RoleId, usize>,
+    guards: OrdMap<(RoleId, Region), u64>,
+    ledgers: OrdMap<RoleId, i64>,
+    tombstones: OrdMap<RoleId, Arc<Tombstone>>,
+    tasks: OrdMap<TaskId, Arc<DeletionTask>>,
+    open_tasks: OrdMap<RoleId, TaskId>,
+    uses: OrdMap<Used, Arc<LastUse>>,
+    clock_ms: i64,
+    installation: Option<Arc<Installation>>,
+}
+
+impl State {
+    /// Alters the tables by one change. The only function that does.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Put(row) => {
+                self.forget(&row.key());
+                self.put(row.clone());
+            }
+            Change::Delete(key) => self.forget(key),
+        }
+    }
+
+    fn put(&mut self, row: Row) {
+        match row {
+            Row::Account(r) => drop(self.accounts.insert(r.id.clone(), Arc::new(r))),
+            Row::User(r) => {
+                let at = (r.account.clone(), r.name.folded());
+                self.link(&EntityRef::User(at.0.clone(), at.1.clone()), &r.grants);
+                self.user_names.insert(r.id.clone(), at.clone());
+                self.users.insert(at, Arc::new(r));
+            }
+            Row::AccessKey(r) => {
+                self.keys_of.insert((r.owner.clone(), r.id.clone()));
+                self.keys.insert(r.id.clone(), Arc::new(r));
+            }
+            Row::Role(r) => self.put_role(r),
+            Row::Policy(r) => {
+                let at = (r.account.clone(), r.name.folded());
+                self.policy_names.insert(r.id.clone(), at.clone());
+                self.policies.insert(at, Arc::new(r));
+            }
+            Row::Service(r) => {
+                for principal in r.templates.keys() {
+                    self.principals.insert(principal.clone(), r.name.clone());
+                }
+                self.services.insert(r.name.clone(), Arc::new(r));
+            }
+            Row::Enrolment(r) => drop(self.enrolments.insert(r.service.clone(), Arc::new(r))),
+            Row::Usage(r) => {
+                *self.usage_counts.entry(r.role.clone()).or_insert(0) += 1;
+                let at = (r.role.clone(), r.region.clone(), r.resource.clone());
+                self.usages.insert(at, Arc::new(r));
+            }
+            Row::UsageGuard(r) => drop(self.guards.insert((r.role, r.region), r.version)),
+            Row::Ledger(r) => drop(self.ledgers.insert(r.role, r.last_expiry_ms)),
+            Row::Tombstone(r) => drop(self.tombstones.insert(r.role.clone(), Arc::new(r))),
+            Row::Task(r) => {
+                if r.is_open() {
+                    self.open_tasks.insert(r.role.clone(), r.id.clone());
+                }
+                self.tasks.insert(r.id.clone(), Arc::new(r));
+            }
+            Row::Clock(r) => self.clock_ms = r.at_ms,
+            Row::Use(r) => drop(self.uses.insert(r.used, Arc::new(r.last))),
+            Row::Installation(r) => self.installation = Some(Arc::new(r)),
+        }
+    }
+
+    fn put_role(&mut self, r: Role) {
+        let at = (r.account.clone(), r.name.folded());
+        match &r.kind {
+            RoleKind::Own(own) => {
+                self.link(&EntityRef::Role(at.0.clone(), at.1.clone()), &own.grants);
+            }
+            RoleKind::Linked(linked) => {
+                let service = linked.template.service.clone();
+                self.linked.insert((service, r.account.clone(), r.id.clone()));
+            }
+        }
+        *self.role_counts.entry(r.account.clone()).or_insert(0) += 1;
+        self.role_names.insert(r.id.clone(), at.clone());
+        self.roles.insert(at, Arc::new(r));
+    }
+
+    fn forget(&mut self, key: &Key) {
+        match key {
+            Key::Account(id) => drop(self.accounts.remove(id)),
+            Key::User(account, name) => {
+                if let Some(r) = self.users.remove(&(account.clone(), name.clone())) {
+                    self.unlink(&EntityRef::User(account.clone(), name.clone()), &r.grants);
+                    self.user_names.remove(&r.id);
+                }
+            }
+            Key::AccessKey(id) => {
+                if let Some(r) = self.keys.remove(id) {
+                    self.keys_of.remove(&(r.owner.clone(), id.clone()));
+                }
+            }
+            Key::Role(account, name) => self.forget_role(account, name),
+            Key::Policy(account, name) => {
+                if let Some(r) = self.policies.remove(&(account.clone(), name.clone())) {
+                    self.policy_names.remove(&r.id);
+                }
+            }
+            Key::Service(name) => {
+                if let Some(r) = self.services.remove(name) {
+                    for principal in r.templates.keys() {
+                        self.principals.remove(principal);
+                    }
+                }
+            }
+            Key::Enrolment(name) => drop(self.enrolments.remove(name)),
+            Key::Usage(_, role, region, resource) => {
+                let at = (role.clone(), region.clone(), resource.clone());
+                if self.usages.remove(&at).is_some() {
+                    match self.usage_counts.get_mut(role) {
+                        Some(count) if *count > 1 => *count -= 1,
+                        _ => drop(self.usage_counts.remove(role)),
+                    }
+                }
+            }
+            Key::UsageGuard(_, role, region) => {
+                self.guards.remove(&(role.clone(), region.clone()));
+            }
+            Key::Ledger(_, role) => drop(self.ledgers.remove(role)),
+            Key::Tombstone(_, role) => drop(self.tombstones.remove(role)),
+            Key::Task(_, id) => {
+                if let Some(r) = self.tasks.remove(id)
+                    && self.open_tasks.get(&r.role) == Some(id)
+                {
+                    self.open_tasks.remove(&r.role);
+                }
+            }
+            Key::Clock() | Key::Installation() => {}
+            Key::Use(class, id) => {
+                // Ids are in capitals, so the folded form loses nothing.
+                let id = id.as_str().to_ascii_uppercase();
+                let used = match *class {
+                    "key" => KeyId::parse(&id).map(Used::Key),
+                    _ => RoleId::parse(&id).map(Used::Role),
+                };
+                if let Ok(used) = used {
+                    self.uses.remove(&used);
+                }
+            }
+        }
+    }
+
+    fn forget_role(&mut self, account: &AccountId, name: &Folded) {
+        let Some(r) = self.roles.remove(&(account.clone(), name.clone())) else { return };
+        match &r.kind {
+            RoleKind::Own(own) => {
+                self.unlink(&EntityRef::Role(account.clone(), name.clone()), &own.grants);
+            }
+            RoleKind::Linked(linked) => {
+                let service = linked.template.service.clone();
+                self.linked.remove(&(service, account.clone(), r.id.clone()));
+            }
+        }
+        self.role_names.remove(&r.id);
+        match self.role_counts.get_mut(account) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.role_counts.remove(account)),
+        }
+    }
+
+    fn link(&mut self, entity: &EntityRef, grants: &Grants) {
+        for policy in &grants.attached {
+            self.links.insert((policy.clone(), entity.clone(), Link::Attached));
+        }
+        if let Some(policy) = &grants.boundary {
+            self.links.insert((policy.clone(), entity.clone(), Link::Boundary));
+        }
+    }
+
+    fn unlink(&mut self, entity: &EntityRef, grants: &Grants) {
+        for policy in &grants.attached {
+            self.links.remove(&(policy.clone(), entity.clone(), Link::Attached));
+        }
+        if let Some(policy) = &grants.boundary {
+            self.links.remove(&(policy.clone(), entity.clone(), Link::Boundary));
+        }
+    }
+}
+
+/// Looking things up.
+impl State {
+    /// An account.
+    pub fn account(&self, id: &AccountId) -> Option<&Arc<Account>> {
+        self.accounts.get(id)
+    }
+
+    /// All accounts.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values()
+    }
+
+    /// A user by name, ignoring case.
+    pub fn user(&self, account: &AccountId, name: &Folded) -> Option<&Arc<User>> {
+        self.users.get(&(account.clone(), name.clone()))
+    }
+
+    /// A user by unique id.
+    pub fn user_by_id(&self, id: &UserId) -> Option<&Arc<User>> {
+        self.users.get(self.user_names.get(id)?)
+    }
+
+    /// The users of an account whose folded name comes after `after`, in order.
+    pub fn users_of<'a>(
+        &'a self,
+        account: &AccountId,
+        after: Option<&Folded>,
+    ) -> impl Iterator<Item = &'a Arc<User>> + use<'a> {
+        page(&self.users, account, after)
+    }
+
+    /// An access key.
+    pub fn key(&self, id: &KeyId) -> Option<&Arc<AccessKey>> {
+        self.keys.get(id)
+    }
+
+    /// The keys of one owner.
+    pub fn keys_of<'a>(
+        &'a self,
+        owner: &'a KeyOwner,
+    ) -> impl Iterator<Item = &'a Arc<AccessKey>> + use<'a> {
+        let from = KeyId::parse("0000000000000000").map(|first| (owner.clone(), first));
+        from.into_iter()
+            .flat_map(|from| self.keys_of.range(from..))
+            .take_while(move |(o, _)| o == owner)
+            .filter_map(|(_, id)| self.keys.get(id))
+    }
+
+    /// A role by name, ignoring case.
+    pub fn role(&self, account: &AccountId, name: &Folded) -> Option<&Arc<Role>> {
+        self.roles.get(&(account.clone(), name.clone()))
+    }
+
+    /// A role by unique id.
+    pub fn role_by_id(&self, id: &RoleId) -> Option<&Arc<Role>> {
+        self.roles.get(self.role_names.get(id)?)
+    }
+
+    /// The roles of an account whose folded name comes after `after`, in order.
+    pub fn roles_of<'a>(
+        &'a self,
+        account: &AccountId,
+        after: Option<&Folded>,
+    ) -> impl Iterator<Item = &'a Arc<Role>> + use<'a> {
+        page(&self.roles, account, after)
+    }
+
+    /// Number of roles of an account, service-linked ones included.
+    pub fn role_count(&self, account: &AccountId) -> u32 {
+        self.role_counts.get(account).copied().unwrap_or(0)
+    }
+
+    /// The roles linked to a service, in one account or in all.
+    pub fn linked_roles<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        account: Option<&'a AccountId>,
+    ) -> impl Iterator<Item = &'a Arc<Role>> + use<'a> {
+        let account_from = account.cloned().or_else(|| AccountId::parse(FIRST_ACCOUNT).ok());
+        let from = account_from.zip(RoleId::parse(FIRST_ID).ok());
+        from.into_iter()
+            .flat_map(|(account, id)| self.linked.range((service.clone(), account, id)..))
+            .take_while(move |(s, a, _)| s == service && account.is_none_or(|account| a == account))
+            .filter_map(|(_, _, id)| self.role_by_id(id))
+    }
+
+    /// A customer policy by name, ignoring case.
+    pub fn policy(&self, account: &AccountId, name: &Folded) -> Option<&Arc<ManagedPolicy>> {
+        self.policies.get(&(account.clone(), name.clone()))
+    }
+
+    /// A customer policy by unique id.
+    pub fn policy_by_id(&self, id: &PolicyId) -> Option<&Arc<ManagedPolicy>> {
+        self.policies.get(self.policy_names.get(id)?)
+    }
+
+    /// The customer policies of an account whose folded name comes after `after`, in order.
+    pub fn policies_of<'a>(
+        &'a self,
+        account: &AccountId,
+        after: Option<&Folded>,
+    ) -> impl Iterator<Item = &'a Arc<ManagedPolicy>> + use<'a> {
+        page(&self.policies, account, after)
+    }
+
+    /// What refers to a managed policy, and how.
+    pub fn links_of<'a>(
+        &'a self,
+        policy: &'a PolicyRef,
+    ) -> impl Iterator<Item = (&'a EntityRef, Link)> + use<'a> {
+        let first =
+            AccountId::parse(FIRST_ACCOUNT).map(|account| EntityRef::User(account, Folded::of("")));
+        first
+            .into_iter()
+            .flat_map(|first| self.links.range((policy.clone(), first, Link::Attached)..))
+            .take_while(move |(p, _, _)| p == policy)
+            .map(|(_, entity, link)| (entity, *link))
+    }
+
+    /// A linked service by its name.
+    pub fn service(&self, name: &ServiceName) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+
+    /// All linked services.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// The service and template behind a principal, byte for byte.
+    pub fn template(&self, principal: &ServiceName) -> Option<(&Arc<Service>, &Template)> {
+        let service = self.services.get(self.principals.get(principal)?)?;
+        Some((service, service.templates.get(principal)?))
+    }
+
+    /// An enrolment.
+    pub fn enrolment(&self, service: &ServiceName) -> Option<&Arc<Enrolment>> {
+        self.enrolments.get(service)
+    }
+
+    /// All enrolments.
+    pub fn enrolments(&self) -> impl Iterator<Item = &Arc<Enrolment>> {
+        self.enrolments.values()
+    }
+
+    /// The regions in which a role's uses were ever told.
+    pub fn usage_regions(&self, role: &RoleId) -> Vec<Region> {
+        let Ok(first) = Region::parse("-") else { return Vec::new() };
+        let of_role = self.guards.range((role.clone(), first)..);
+        of_role.take_while(|((r, _), _)| r == role).map(|((_, region), _)| region.clone()).collect()
+    }
+
+    /// Whether a use is registered.
+    pub fn usage(&self, role: &RoleId, region: &Region, resource: &ResourceName) -> bool {
+        self.usages.contains_key(&(role.clone(), region.clone(), resource.clone()))
+    }
+
+    /// The registered uses of a role, by region and resource.
+    pub fn usages_of<'a>(
+        &'a self,
+        role: &RoleId,
+    ) -> impl Iterator<Item = &'a Arc<Usage>> + use<'a> {
+        let role = role.clone();
+        let from = Region::parse("-").ok().zip(ResourceName::parse("!").ok());
+        from.into_iter()
+            .flat_map({
+                let role = role.clone();
+                move |(region, name)| self.usages.range((role.clone(), region, name)..)
+            })
+            .take_while(move |((r, _, _), _)| *r == role)
+            .map(|(_, usage)| usage)
+    }
+
+    /// Number of registered uses of a role.
+    pub fn usage_count(&self, role: &RoleId) -> usize {
+        self.usage_counts.get(role).copied().unwrap_or(0)
+    }
+
+    /// The version of a usage set; 0 before the first change.
+    pub fn usage_version(&self, role: &RoleId, region: &Region) -> u64 {
+        self.guards.get(&(role.clone(), region.clone())).copied().unwrap_or(0)
+    }
+
+    /// The end of the last honoured session of a role; 0 when there never was one.
+    pub fn ledger_ms(&self, role: &RoleId) -> i64 {
+        self.ledgers.get(role).copied().unwrap_or(0)
+    }
+
+    /// The mark of a removed service-linked role.
+    pub fn tombstone(&self, role: &RoleId) -> Option<&Arc<Tombstone>> {
+        self.tombstones.get(role)
+    }
+
+    /// A deletion task.
+    pub fn task(&self, id: &TaskId) -> Option<&Arc<DeletionTask>> {
+        self.tasks.get(id)
+    }
+
+    /// All deletion tasks.
+    pub fn tasks(&self) -> impl Iterator<Item = &Arc<DeletionTask>> {
+        self.tasks.values()
+    }
+
+    /// The open deletion task of a role.
+    pub fn open_task(&self, role: &RoleId) -> Option<&Arc<DeletionTask>> {
+        self.tasks.get(self.open_tasks.get(role)?)
+    }
+
+    /// All open deletion tasks.
+    pub fn open_tasks(&self) -> impl Iterator<Item = &Arc<DeletionTask>> {
+        self.open_tasks.values().filter_map(|id| self.tasks.get(id))
+    }
+
+    /// When something was last used.
+    pub fn last_use(&self, used: &Used) -> Option<&Arc<LastUse>> {
+        self.uses.get(used)
+    }
+
+    /// The last time seen, in milliseconds since 1970.
+    pub fn clock_ms(&self) -> i64 {
+        self.clock_ms
+    }
+
+    /// What the installation fixed when it was made.
+    pub fn installation(&self) -> Option<&Arc<Installation>> {
+        self.installation.as_ref()
+    }
+
+    /// Every row, for comparing a loaded state with a live one.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        rows.extend(self.accounts.values().map(|r| Row::Account((**r).clone())));
+        rows.extend(self.users.values().map(|r| Row::User((**r).clone())));
+        rows.extend(self.keys.values().map(|r| Row::AccessKey((**r).clone())));
+        rows.extend(self.roles.values().map(|r| Row::Role((**r).clone())));
+        rows.extend(self.policies.values().map(|r| Row::Policy((**r).clone())));
+        rows.extend(self.services.values().map(|r| Row::Service((**r).clone())));
+        rows.extend(self.enrolments.values().map(|r| Row::Enrolment((**r).clone())));
+        rows.extend(self.usages.values().map(|r| Row::Usage((**r).clone())));
+        rows.extend(self.tombstones.values().map(|r| Row::Tombstone((**r).clone())));
+        rows.extend(self.tasks.values().map(|r| Row::Task((**r).clone())));
+        rows.extend(
+            self.uses.iter().map(|(used, last)| {
+                Row::Use(UseRow { used: used.clone(), last: (**last).clone() })
+            }),
+        );
+        rows.push(Row::Clock(Clock { at_ms: self.clock_ms }));
+        rows.extend(self.installation.iter().map(|r| Row::Installation((**r).clone())));
+        let account_of = |role: &RoleId| {
+            let live = self.role_by_id(role).map(|r| r.account.clone());
+            live.or_else(|| self.tombstone(role).map(|t| t.account.clone()))
+        };
+        rows.extend(self.guards.iter().filter_map(|((role, region), version)| {
+            Some(Row::UsageGuard(UsageGuard {
+                account: account_of(role)?,
+                role: role.clone(),
+                region: region.clone(),
+                version: *version,
+            }))
+        }));
+        rows.extend(self.ledgers.iter().filter_map(|(role, at)| {
+            Some(Row::Ledger(Ledger {
+                account: account_of(role)?,
+                role: role.clone(),
+                last_expiry_ms: *at,
+            }))
+        }));
+        rows
+    }
+}
+
+fn page<'a, T>(
+    table: &'a Named<T>,
+    account: &AccountId,
+    after: Option<&Folded>,
+) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+    use std::ops::Bound;
+    let account = account.clone();
+    let start = match after {
+        Some(name) => Bound::Excluded((account.clone(), name.clone())),
+        None => Bound::Included((account.clone(), Folded::of(""))),
+    };
+    table
+        .range((start, Bound::Unbounded))
+        .take_while(move |((a, _), _)| *a == account)
+        .map(|(_, row)| row)
+}
+
+/// What is wrong between the rows of a state: references that lead nowhere, tasks and fences that
+/// do not fit each other, indexes that disagree with their tables. Empty for every state that
+/// calls have made; the tests ask after every call, and `linkrole fsck` asks of a stored one.
+pub fn problems(state: &State) -> Vec<String> {
+    let mut found = Vec::new();
+    principals(state, &mut found);
+    policies(state, &mut found);
+    roles(state, &mut found);
+    uses(state, &mut found);
+    tasks(state, &mut found);
+    indexes(state, &mut found);
+    found
+}
+
+fn principals(state: &State, found: &mut Vec<String>) {
+    let owners = state.users.values().map(|u| ("user", u.name.as_str(), &u.account));
+    let owners = owners
+        .chain(state.roles.values().map(|r| ("role", r.name.as_str(), &r.account)))
+        .chain(state.policies.values().map(|p| ("policy", p.name.as_str(), &p.account)));
+    for (kind, name, account) in owners {
+        if state.account(account).is_none() {
+            found.push(format!("{kind} {name}: its account {account} is missing"));
+        }
+    }
+    for key in state.keys.values() {
+        let lives = match &key.owner {
+            KeyOwner::Root(account) => state.account(account).is_some(),
+            KeyOwner::User(account, id) => {
+                state.user_by_id(id).is_some_and(|user| user.account == *account)
+            }
+            KeyOwner::Service(name) => state.service(name).is_some(),
+        };
+        if !lives {
+            found.push(format!("key {}: its owner {:?} is missing", key.id, key.owner));
+        }
+    }
+    for enrolment in state.enrolments.values() {
+        if state.service(&enrolment.service).is_some() {
+            found.push(format!("enrolment {}: the service is registered", enrolment.service));
+        }
+    }
+}
+
+fn policies(state: &State, found: &mut Vec<String>) {
+    for policy in state.policies.values() {
+        if !policy.versions.contains_key(&policy.default_version) {
+            found.push(format!("policy {}: its default version is missing", policy.name));
+        }
+        if policy.versions.keys().any(|number| *number >= policy.next_version) {
+            found.push(format!("policy {}: its next version is taken", policy.name));
+        }
+    }
+    for (policy, entity, link) in &state.links {
+        let lives = match policy {
+            PolicyRef::Customer(id) => state.policy_by_id(id).is_some_and(|p| {
+                let (EntityRef::User(account, _) | EntityRef::Role(account, _)) = entity;
+                p.account == *account
+            }),
+            PolicyRef::System { path, name } => crate::catalog::system_policy(path, name).is_some(),
+        };
+        if !lives {
+            found.push(format!("{entity:?}: its policy {policy:?} ({link:?}) is missing"));
+        }
+    }
+}
+
+fn roles(state: &State, found: &mut Vec<String>) {
+    for role in state.roles.values() {
+        let RoleKind::Linked(linked) = &role.kind else { continue };
+        let template = state.template(&linked.template.principal).filter(|(service, template)| {
+            service.name == linked.template.service
+                && template.versions.contains_key(&linked.template.version)
+        });
+        if template.is_none() {
+            found.push(format!("role {}: its template is missing", role.name));
+        }
+        if let RoleStatus::Deleting { task, epoch } = &linked.status {
+            let holder = state.task(task).filter(|task| {
+                task.role == role.id
+                    && task.is_open()
+                    && task.phase == TaskPhase::Fenced
+                    && task.fence_epoch == Some(*epoch)
+            });
+            if holder.is_none() {
+                found.push(format!("role {}: no open task {task} holds its fence", role.name));
+            }
+        }
+    }
+    for (id, tombstone) in &state.tombstones {
+        if state.role_by_id(id).is_some() {
+            found.push(format!("role {id}: it lives and has a tombstone"));
+        }
+        if state.account(&tombstone.account).is_none() {
+            found.push(format!("tombstone {id}: its account is missing"));
+        }
+    }
+}
+
+fn uses(state: &State, found: &mut Vec<String>) {
+    let is_linked = |id: &RoleId| {
+        state.role_by_id(id).is_some_and(|role| matches!(role.kind, RoleKind::Linked(_)))
+    };
+    let of_roles = state.usages.keys().map(|(role, ..)| ("use", role));
+    let of_roles = of_roles
+        .chain(state.guards.keys().map(|(role, _)| ("usage version", role)))
+        .chain(state.ledgers.keys().map(|role| ("ledger", role)));
+    for (what, role) in of_roles {
+        if !is_linked(role) {
+            found.push(format!("{what} of {role}: no service-linked role has this id"));
+        }
+    }
+    for usage in state.usages.values() {
+        if state.role_by_id(&usage.role).is_some_and(|role| role.account != usage.account) {
+            found.push(format!("use of {}: it stands under another account", usage.role));
+        }
+    }
+    for used in state.uses.keys() {
+        let lives = match used {
+            Used::Key(id) => state.key(id).is_some(),
+            Used::Role(id) => state.role_by_id(id).is_some(),
+        };
+        if !lives {
+            found.push(format!("last use of {used:?}: it is gone"));
+        }
+    }
+}
+
+fn tasks(state: &State, found: &mut Vec<String>) {
+    let mut open: std::collections::BTreeSet<&RoleId> = std::collections::BTreeSet::new();
+    for task in state.tasks.values() {
+        let role = state.role_by_id(&task.role);
+        let removed = state.tombstone(&task.role).is_some();
+        let mut wrong = |what: &str| found.push(format!("task {}: {what}", task.id));
+        if task.is_open() == (task.phase == TaskPhase::Final) {
+            wrong("status and phase disagree");
+        }
+        if task.is_open() && !open.insert(&task.role) {
+            wrong("its role has another open task");
+        }
+        match task.phase {
+            TaskPhase::Committed if !removed => wrong("it removed a role that has no tombstone"),
+            TaskPhase::Queued | TaskPhase::Claimed | TaskPhase::Checked | TaskPhase::Fenced
+                if role.is_none() =>
+            {
+                wrong("it is open and its role is missing");
+            }
+            _ => {}
+        }
+        if task.status == TaskStatus::Succeeded && !removed {
+            wrong("it succeeded and its role has no tombstone");
+        }
+        if task.phase == TaskPhase::Fenced {
+            let holds = role.is_some_and(|role| {
+                matches!(&role.kind, RoleKind::Linked(LinkedRole {
+                    status: RoleStatus::Deleting { task: holder, .. }, ..
+                }) if *holder == task.id)
+            });
+            if !holds {
+                wrong("it says that it fenced its role, and the role is not");
+            }
+        }
+    }
+}
+
+fn indexes(state: &State, found: &mut Vec<String>) {
+    let mut same = |what: &str, holds: bool| {
+        if !holds {
+            found.push(format!("the index of {what} disagrees with its table"));
+        }
+    };
+    same("user ids", state.user_names.len() == state.users.len());
+    same("role ids", state.role_names.len() == state.roles.len());
+    same("policy ids", state.policy_names.len() == state.policies.len());
+    same("keys by owner", state.keys_of.len() == state.keys.len());
+    let roles: usize = state.role_counts.values().filter_map(|n| usize::try_from(*n).ok()).sum();
+    same("role counts", roles == state.roles.len());
+    same("usage counts", state.usage_counts.values().sum::<usize>() == state.usages.len());
+    let linked = state.roles.values().filter(|r| matches!(r.kind, RoleKind::Linked(_))).count();
+    same("linked roles", state.linked.len() == linked);
+    let open = state.tasks.values().filter(|t| t.is_open()).count();
+    same("open tasks", state.open_tasks.len() == open);
+    let principals: usize = state.services.values().map(|s| s.templates.len()).sum();
+    same("principals", state.principals.len() == principals);
+}
