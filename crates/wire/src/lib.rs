@@ -1,1 +1,12 @@
-//! Crate `wire`.
+//! The wires: bytes to commands and answers to bytes, one pair per dialect, and signatures.
+//!
+//! Pure: no sockets, no clock, no state. What is decoded here is authenticated by the server with
+//! key material from `iam` and run by `iam::handle`.
+
+pub mod aws;
+pub mod clock;
+pub mod http;
+pub mod manifest;
+pub mod native;
+pub mod sign_v4;
+pub mod xml;

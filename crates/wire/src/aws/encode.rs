@@ -1,0 +1,334 @@
+//! From an answer to the vendor's XML.
+
+use crate::clock::iso_seconds;
+use crate::http::percent_encode;
+use crate::xml::Xml;
+use iam::command::*;
+use iam::operations::Operation;
+use iam::rows::*;
+use iam::state::EntityRef;
+use iam::text::*;
+use policy::Dialect;
+
+/// Writes the result of an operation. `false` means that the operation has no result element.
+pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
+    match output {
+        // The vendor's UpdateRole has a result element with nothing in it.
+        Output::Done => return operation == Operation::UpdateRole,
+        Output::Role(view) => x.within("Role", |x| role(x, view, RoleForm::of(operation))),
+        Output::Roles(page) => {
+            x.list("Roles", &page.items, |x, view| role(x, view, RoleForm::Listed));
+            paging(x, page.next.as_deref());
+        }
+        Output::User(view) => x.within("User", |x| user(x, view)),
+        Output::Users(page) => {
+            x.list("Users", &page.items, user);
+            paging(x, page.next.as_deref());
+        }
+        Output::Policy(view) => {
+            x.within("Policy", |x| policy(x, view, operation == Operation::GetPolicy));
+        }
+        Output::Policies(page) => {
+            x.list("Policies", &page.items, |x, view| policy(x, view, false));
+            paging(x, page.next.as_deref());
+        }
+        Output::Version(view) => {
+            let whole = operation == Operation::GetPolicyVersion;
+            x.within("PolicyVersion", |x| version(x, view, whole));
+        }
+        Output::Versions(page) => {
+            x.list("Versions", &page.items, |x, view| version(x, view, false));
+            paging(x, page.next.as_deref());
+        }
+        Output::Inline { owner, name, document } => {
+            let role = operation == Operation::GetRolePolicy;
+            x.text(if role { "RoleName" } else { "UserName" }, owner);
+            x.text("PolicyName", name.as_str());
+            x.text("PolicyDocument", &percent_encode(document));
+        }
+        Output::Names(page) => {
+            x.within("PolicyNames", |x| {
+                page.items.iter().for_each(|name| x.text("member", name.as_str()));
+            });
+            paging(x, page.next.as_deref());
+        }
+        Output::Attached(page) => {
+            x.list("AttachedPolicies", &page.items, |x, (arn, name)| {
+                x.text("PolicyName", name.as_str());
+                x.text("PolicyArn", arn);
+            });
+            paging(x, page.next.as_deref());
+        }
+        Output::Referrers(page) => referrers(x, page),
+        Output::Tags(page) => {
+            tags(x, page.items.iter().map(|(k, v)| (k, v)));
+            paging(x, page.next.as_deref());
+        }
+        Output::NoProfiles => {
+            x.within("InstanceProfiles", |_| {});
+            x.text("IsTruncated", "false");
+        }
+        Output::Key { key, user, secret } => x.within("AccessKey", |x| {
+            x.some("UserName", user.as_ref().map(UserName::as_str));
+            x.text("AccessKeyId", key.id.as_str());
+            x.text("Status", status(key.status));
+            x.text("SecretAccessKey", secret.expose());
+            x.text("CreateDate", &iso_seconds(key.created_ms));
+        }),
+        Output::Keys { user, keys } => {
+            x.some("UserName", user.as_ref().map(UserName::as_str));
+            x.list("AccessKeyMetadata", &keys.items, |x, key| {
+                x.some("UserName", user.as_ref().map(UserName::as_str));
+                x.text("AccessKeyId", key.id.as_str());
+                x.text("Status", status(key.status));
+                x.text("CreateDate", &iso_seconds(key.created_ms));
+            });
+            paging(x, keys.next.as_deref());
+        }
+        Output::KeyUse { user, last } => {
+            x.some("UserName", user.as_ref().map(UserName::as_str));
+            x.within("AccessKeyLastUsed", |x| match last {
+                Some(last) => {
+                    x.text("LastUsedDate", &iso_seconds(last.at_ms));
+                    x.text("ServiceName", &last.service);
+                    x.text("Region", &last.region);
+                }
+                None => {
+                    x.text("ServiceName", "N/A");
+                    x.text("Region", "N/A");
+                }
+            });
+        }
+        Output::Task(view) => task(x, view, operation),
+        Output::Session { credentials, assumed, packed_percent, source_identity } => {
+            if let Some(assumed) = assumed {
+                x.within("AssumedRoleUser", |x| {
+                    x.text("AssumedRoleId", &assumed.id);
+                    x.text("Arn", &assumed.arn);
+                });
+            }
+            x.within("Credentials", |x| {
+                x.text("AccessKeyId", credentials.key.as_str());
+                x.text("SecretAccessKey", credentials.secret.expose());
+                x.text("SessionToken", &credentials.token);
+                x.text("Expiration", &iso_seconds(credentials.expires_ms));
+            });
+            if let Some(percent) = packed_percent {
+                x.text("PackedPolicySize", &percent.to_string());
+            }
+            x.some("SourceIdentity", source_identity.as_ref().map(SourceIdentity::as_str));
+        }
+        Output::Caller(view) => {
+            x.text("Arn", &view.arn);
+            x.text("UserId", &view.id);
+            // A linked service has no account; the element stays, because clients expect it.
+            x.text("Account", view.account.as_ref().map_or("", AccountId::as_str));
+        }
+        Output::KeyAccount(account) => x.text("Account", account.as_str()),
+        // The rest is spoken in the native dialect only.
+        Output::Ensured { .. }
+        | Output::Authorized { .. }
+        | Output::Usage { .. }
+        | Output::UsageList { .. }
+        | Output::Released { .. }
+        | Output::Enrolment { .. }
+        | Output::Registered { .. }
+        | Output::Services(_)
+        | Output::Service(_)
+        | Output::Account { .. }
+        | Output::Accounts(_)
+        | Output::Trail { .. }
+        | Output::Step { .. }
+        | Output::Swept { .. } => return false,
+    }
+    true
+}
+
+/// How much of a role an operation shows. [src: AWS.md 2.2, 2.3, 3.3]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RoleForm {
+    /// After creation: neither description nor session length.
+    Created,
+    /// In a listing: no last use, tags or boundary.
+    Listed,
+    /// After a change of the description: no session length.
+    Described,
+    /// Everything.
+    Whole,
+}
+
+impl RoleForm {
+    fn of(operation: Operation) -> Self {
+        match operation {
+            Operation::CreateRole | Operation::CreateServiceLinkedRole => Self::Created,
+            Operation::UpdateRoleDescription => Self::Described,
+            _ => Self::Whole,
+        }
+    }
+}
+
+fn role(x: &mut Xml, view: &RoleView, form: RoleForm) {
+    let role = &view.role;
+    x.text("Path", role.path.as_str());
+    x.text("RoleName", role.name.as_str());
+    x.text("RoleId", role.id.as_str());
+    x.text("Arn", &view.arn);
+    x.text("CreateDate", &iso_seconds(role.created_ms));
+    x.text("AssumeRolePolicyDocument", &percent_encode(&trust(&view.trust, form)));
+    if form != RoleForm::Created {
+        x.some("Description", role.description.as_ref().map(Description::as_str));
+    }
+    if matches!(form, RoleForm::Whole | RoleForm::Listed) {
+        x.text("MaxSessionDuration", &role.max_session_s.to_string());
+    }
+    if matches!(form, RoleForm::Whole | RoleForm::Created) {
+        if let Some(boundary) = &view.boundary {
+            x.within("PermissionsBoundary", |x| boundary_of(x, boundary));
+        }
+        if !role.tags.is_empty() {
+            tags(x, role.tags.iter());
+        }
+    }
+    if form == RoleForm::Whole {
+        x.within("RoleLastUsed", |x| {
+            if let Some(last) = &view.last_use {
+                x.text("LastUsedDate", &iso_seconds(last.at_ms));
+                x.text("Region", &last.region);
+            }
+        });
+    }
+}
+
+/// The trust of a service-linked role has two spellings: lists when it is made, single values
+/// when it is looked at. [src: AWS.md 2.1]
+fn trust(trust: &TrustView, form: RoleForm) -> String {
+    match (trust, form) {
+        (TrustView::Own(text), _) => text.clone(),
+        (TrustView::Linked(service), RoleForm::Created) => format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Action":["sts:AssumeRole"],"Effect":"Allow","Principal":{{"Service":["{service}"]}}}}]}}"#
+        ),
+        (TrustView::Linked(service), _) => format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Service":"{service}"}},"Action":"sts:AssumeRole"}}]}}"#
+        ),
+    }
+}
+
+fn boundary_of(x: &mut Xml, arn: &str) {
+    x.text("PermissionsBoundaryType", "Policy");
+    x.text("PermissionsBoundaryArn", arn);
+}
+
+fn tags<'a>(x: &mut Xml, list: impl Iterator<Item = (&'a TagKey, &'a TagValue)>) {
+    x.list("Tags", list, |x, (key, value)| {
+        x.text("Key", key.as_str());
+        x.text("Value", value.as_str());
+    });
+}
+
+fn user(x: &mut Xml, view: &UserView) {
+    match &view.user {
+        Some(user) => {
+            x.text("Path", user.path.as_str());
+            x.text("UserName", user.name.as_str());
+            x.text("UserId", user.id.as_str());
+        }
+        // Root has neither name nor path.
+        None => x.text("UserId", view.account.as_str()),
+    }
+    x.text("Arn", &view.arn);
+    x.text("CreateDate", &iso_seconds(view.created_ms));
+    if let Some(boundary) = &view.boundary {
+        x.within("PermissionsBoundary", |x| boundary_of(x, boundary));
+    }
+    if let Some(user) = view.user.as_ref().filter(|u| !u.tags.is_empty()) {
+        tags(x, user.tags.iter());
+    }
+}
+
+fn policy(x: &mut Xml, view: &PolicyView, whole: bool) {
+    x.text("PolicyName", view.name.as_str());
+    x.text("PolicyId", &view.id);
+    x.text("Arn", &view.arn);
+    x.text("Path", view.path.as_str());
+    x.text("DefaultVersionId", &format!("v{}", view.default_version));
+    x.text("AttachmentCount", &view.attachments.to_string());
+    x.text("PermissionsBoundaryUsageCount", &view.boundaries.to_string());
+    x.text("IsAttachable", if view.attachable { "true" } else { "false" });
+    if whole {
+        x.some("Description", view.description.as_ref().map(Description::as_str));
+    }
+    x.text("CreateDate", &iso_seconds(view.created_ms));
+    x.text("UpdateDate", &iso_seconds(view.updated_ms));
+    if !view.tags.is_empty() {
+        tags(x, view.tags.iter());
+    }
+}
+
+fn version(x: &mut Xml, view: &VersionView, whole: bool) {
+    if whole {
+        x.text("Document", &percent_encode(&view.document));
+    }
+    x.text("VersionId", &format!("v{}", view.number));
+    x.text("IsDefaultVersion", if view.is_default { "true" } else { "false" });
+    x.text("CreateDate", &iso_seconds(view.created_ms));
+}
+
+fn referrers(x: &mut Xml, page: &Page<(EntityRef, String, String)>) {
+    let of = |wanted: fn(&EntityRef) -> bool| page.items.iter().filter(move |(e, _, _)| wanted(e));
+    x.within("PolicyGroups", |_| {});
+    x.list("PolicyUsers", of(|e| matches!(e, EntityRef::User(..))), |x, (_, name, id)| {
+        x.text("UserName", name);
+        x.text("UserId", id);
+    });
+    x.list("PolicyRoles", of(|e| matches!(e, EntityRef::Role(..))), |x, (_, name, id)| {
+        x.text("RoleName", name);
+        x.text("RoleId", id);
+    });
+    paging(x, page.next.as_deref());
+}
+
+fn task(x: &mut Xml, view: &TaskView, operation: Operation) {
+    let task = &view.task;
+    if operation == Operation::DeleteServiceLinkedRole {
+        x.text("DeletionTaskId", &task_handle(task));
+        return;
+    }
+    let status = match task.status {
+        TaskStatus::NotStarted => "NOT_STARTED",
+        TaskStatus::InProgress => "IN_PROGRESS",
+        TaskStatus::Succeeded => "SUCCEEDED",
+        TaskStatus::Failed => "FAILED",
+    };
+    x.text("Status", status);
+    if task.status == TaskStatus::Failed {
+        x.within("Reason", |x| {
+            x.some("Reason", task.reason.as_deref());
+            x.list("RoleUsageList", &task.usages, |x, (region, resources)| {
+                x.text("Region", region.as_str());
+                x.within("Resources", |x| {
+                    resources.iter().for_each(|r| x.text("member", r.as_str()));
+                });
+            });
+        });
+    }
+}
+
+/// A deletion task's handle in this dialect.
+pub fn task_handle(task: &DeletionTask) -> String {
+    format!("task/aws-service-role/{}/{}/{}", task.principal, task.role_name, task.id)
+}
+
+fn status(status: KeyStatus) -> &'static str {
+    match status {
+        KeyStatus::Active => "Active",
+        KeyStatus::Inactive => "Inactive",
+    }
+}
+
+fn paging(x: &mut Xml, next: Option<&str>) {
+    x.text("IsTruncated", if next.is_some() { "true" } else { "false" });
+    x.some("Marker", next);
+}
+
+/// The dialect that an account must have to be spoken to on this wire.
+pub const HOME: Dialect = Dialect::Aws;

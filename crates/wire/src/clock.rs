@@ -1,0 +1,29 @@
+//! Times as the vendors write them.
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+const SECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// A time in seconds, as `2026-09-11T15:16:47Z`. A time outside the years 0 to 9999 becomes the
+/// nearest inside them.
+pub fn iso_seconds(at_ms: i64) -> String {
+    let seconds = at_ms.div_euclid(1_000).clamp(-62_167_219_200, 253_402_300_799);
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.format(SECONDS).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_at_the_edges() {
+        assert_eq!(iso_seconds(0), "1970-01-01T00:00:00Z");
+        assert_eq!(iso_seconds(1_789_140_607_999), "2026-09-11T15:30:07Z");
+        assert_eq!(iso_seconds(i64::MAX), "9999-12-31T23:59:59Z");
+        assert_eq!(iso_seconds(i64::MIN), "0000-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,140 @@
+//! Manifests: what a linked service says of itself, in TOML or JSON. Unknown members are errors.
+
+use iam::command::Manifest;
+use iam::rows::{PermissionsPolicy, SuffixRule, Template, UsageSource};
+use iam::text::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A manifest as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestText {
+    /// The service's name: a host-like principal.
+    pub service: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// Names under which callers sign requests to it; also the prefixes of its actions.
+    #[serde(default)]
+    pub signing_names: BTreeSet<String>,
+    /// Hosts, with ports where there are any, at which callers reach it.
+    #[serde(default)]
+    pub hosts: BTreeSet<String>,
+    /// Regions in which it keeps resources.
+    #[serde(default)]
+    pub regions: BTreeSet<String>,
+    /// How use of its roles is known.
+    #[serde(default)]
+    pub usage: UsageSource,
+    /// Its roles.
+    #[serde(default, rename = "role")]
+    pub roles: Vec<RoleText>,
+}
+
+/// One role of a manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleText {
+    /// The principal in its trust; the service itself unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// Its name behind the dialect's prefix.
+    pub name: String,
+    /// Its permissions policy's name.
+    pub policy_name: String,
+    /// Whether a suffix is allowed.
+    #[serde(default)]
+    pub suffix: SuffixRule,
+    /// The description a role gets when the service has it made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its permissions.
+    pub policy: serde_json::Value,
+}
+
+/// Reads a manifest's text: JSON when it begins with a brace, else TOML.
+///
+/// Errors: a sentence that says where and what.
+pub fn parse(text: &str) -> Result<Manifest, String> {
+    let read: ManifestText = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).map_err(|e| format!("the manifest does not read: {e}"))?
+    } else {
+        toml::from_str(text).map_err(|e| format!("the manifest does not read: {e}"))?
+    };
+    check(&read)
+}
+
+/// Turns a read manifest into one that cannot be wrong.
+pub fn check(read: &ManifestText) -> Result<Manifest, String> {
+    let service = field::<ServiceName>("service", &read.service)?;
+    if read.display_name.is_empty() || read.display_name.chars().count() > 128 {
+        return Err("`display_name`: expected 1 to 128 characters".to_owned());
+    }
+    let roles = read.roles.iter().map(|role| template(&service, role)).collect::<Result<_, _>>()?;
+    Ok(Manifest {
+        display_name: read.display_name.clone(),
+        signing_names: read.signing_names.clone(),
+        hosts: read.hosts.clone(),
+        regions: read.regions.iter().map(|r| field("regions", r)).collect::<Result<_, _>>()?,
+        usage: read.usage,
+        roles,
+        service,
+    })
+}
+
+fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> {
+    let text = role.policy.to_string();
+    let document = PermissionsPolicy::parse(&text)
+        .map_err(|e| format!("the policy of role `{}`: {e}", role.name))?;
+    let principal = match &role.principal {
+        Some(text) => field("principal", text)?,
+        None => service.clone(),
+    };
+    Ok(Template {
+        principal,
+        role: role.name.clone(),
+        policy: field("policy_name", &role.policy_name)?,
+        suffix: role.suffix,
+        description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
+        versions: BTreeMap::from([(1, document)]),
+        version: 1,
+    })
+}
+
+fn field<T: Text>(name: &str, text: &str) -> Result<T, String> {
+    T::read(text).map_err(|violation| match violation {
+        Violation::Shorter(n) => format!("`{name}`: expected at least {n} characters; found `{text}`"),
+        Violation::Longer(n) => format!("`{name}`: expected at most {n} characters; found `{text}`"),
+        Violation::Pattern(_) if T::RULE.pattern == ServiceName::RULE.pattern && name == "service" => {
+            format!("`{name}`: expected lower-case labels with a dot between them, like backup.example.com; found `{text}`")
+        }
+        Violation::Pattern(pattern) => {
+            format!("`{name}`: expected the pattern {pattern}; found `{text}`")
+        }
+    })
+}
+
+/// A stored service as a manifest, for showing.
+pub fn show(service: &iam::rows::Service) -> ManifestText {
+    let roles = service.templates.values().map(|t| RoleText {
+        principal: Some(t.principal.to_string()),
+        name: t.role.clone(),
+        policy_name: t.policy.to_string(),
+        suffix: t.suffix,
+        description: t.description.as_ref().map(ToString::to_string),
+        policy: t
+            .versions
+            .get(&t.version)
+            .and_then(|p| serde_json::from_str(p.text()).ok())
+            .unwrap_or(serde_json::Value::Null),
+    });
+    ManifestText {
+        service: service.name.to_string(),
+        display_name: service.display_name.clone(),
+        signing_names: service.signing_names.clone(),
+        hosts: service.hosts.clone(),
+        regions: service.regions.iter().map(ToString::to_string).collect(),
+        usage: service.usage,
+        roles: roles.collect(),
+    }
+}
