@@ -1,0 +1,347 @@
+//! Calls over TCP or the operator's Unix socket: one connection per request, with limits.
+//!
+//! Not here: what the operations are (`service`), how a request is signed (`sign`), TLS.
+
+use crate::clock;
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::sign::{self, percent_encode};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
+
+/// The region that signatures to linkrole name.
+pub const REGION: &str = "local-1";
+/// Time for a whole request, from connecting to the last byte of the answer.
+const TIME: Duration = Duration::from_secs(10);
+/// Bytes of an answer.
+const ANSWER_MAX: usize = 4 << 20;
+/// How often a server that is not ready is asked again, and the pause in between.
+const READY_TRIES: u32 = 100;
+const READY_PAUSE: Duration = Duration::from_millis(100);
+
+/// One server, and what requests to it are signed with.
+#[derive(Clone, Debug)]
+pub struct Client {
+    place: Place,
+    credentials: Option<Arc<Credentials>>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// Host and port, as the `host` header says them.
+    Tcp(String),
+    Socket(PathBuf),
+}
+
+/// One request.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path, percent-encoded.
+    pub path: &'a str,
+    /// The query, percent-encoded, without the question mark.
+    pub query: &'a str,
+    /// The type of the body; none for a request without one.
+    pub content_type: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+    /// The name in the signature's scope: whose API it is.
+    pub signing_name: &'a str,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body of a success.
+    ///
+    /// Errors: [`Error::Refused`] for every status but 200 to 299.
+    pub fn success(self) -> Result<Bytes, Error> {
+        if (200..300).contains(&self.status) {
+            Ok(self.body)
+        } else {
+            Err(Error::refused(self.status, &self.body))
+        }
+    }
+}
+
+impl Client {
+    /// A server at `http://HOST:PORT`; requests are signed if there are credentials.
+    ///
+    /// Errors: [`Error::Argument`] for an address of another form.
+    pub fn tcp(endpoint: &str, credentials: Option<Credentials>) -> Result<Self, Error> {
+        let wrong = || {
+            Error::Argument(format!(
+                "expected an address like http://127.0.0.1:8080; found `{endpoint}`"
+            ))
+        };
+        let host = endpoint.strip_prefix("http://").ok_or_else(wrong)?;
+        let host = host.strip_suffix('/').unwrap_or(host);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+        if host.is_empty() || !host.bytes().all(plain) {
+            return Err(wrong());
+        }
+        let credentials = credentials.map(Arc::new);
+        Ok(Self { place: Place::Tcp(host.to_owned()), credentials })
+    }
+
+    /// The operator's own socket: who may open it is the operator, so nothing is signed.
+    pub fn socket(path: &Path) -> Self {
+        Self { place: Place::Socket(path.to_owned()), credentials: None }
+    }
+
+    /// The same server with other credentials.
+    pub fn with(&self, credentials: Credentials) -> Self {
+        Self { place: self.place.clone(), credentials: Some(Arc::new(credentials)) }
+    }
+
+    /// Calls the native API: a POST of JSON, answered in JSON.
+    ///
+    /// Errors: every variant of [`Error`] but those of files.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        let body = body.to_string();
+        let call = Call {
+            method: "POST",
+            path,
+            query: "",
+            content_type: Some("application/json"),
+            body: body.as_bytes(),
+            signing_name: "iam",
+        };
+        let answer = self.send(&call).await?.success()?;
+        serde_json::from_slice(&answer).map_err(|_| Error::Answer { expected: "JSON".to_owned() })
+    }
+
+    /// Calls the AWS Query API of `iam` or `sts`, and answers its XML. `Version` is added.
+    ///
+    /// Errors: as [`Client::post`].
+    pub async fn query(&self, service: &str, params: &[(&str, &str)]) -> Result<String, Error> {
+        let version = match service {
+            "iam" => "2010-05-08",
+            "sts" => "2011-06-15",
+            other => {
+                let text = format!("expected the service `iam` or `sts`; found `{other}`");
+                return Err(Error::Argument(text));
+            }
+        };
+        let params = params.iter().copied().chain([("Version", version)]);
+        let parts: Vec<String> = params
+            .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
+            .collect();
+        let body = parts.join("&");
+        let call = Call {
+            method: "POST",
+            path: "/",
+            query: "",
+            content_type: Some("application/x-www-form-urlencoded; charset=utf-8"),
+            body: body.as_bytes(),
+            signing_name: service,
+        };
+        let answer = self.send(&call).await?.success()?;
+        String::from_utf8(answer.to_vec())
+            .map_err(|_| Error::Answer { expected: "XML in UTF-8".to_owned() })
+    }
+
+    /// Waits until the server says that it is ready, for ten seconds and some.
+    ///
+    /// Errors: the last one; the server's refusal if it answers but is not ready.
+    pub async fn wait_ready(&self) -> Result<(), Error> {
+        let call = Call {
+            method: "GET",
+            path: "/readyz",
+            query: "",
+            content_type: None,
+            body: b"",
+            signing_name: "iam",
+        };
+        let unsigned = Self { place: self.place.clone(), credentials: None };
+        let mut tries = READY_TRIES;
+        loop {
+            match unsigned.send(&call).await.and_then(Answer::success) {
+                Ok(_) => return Ok(()),
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => tokio::time::sleep(READY_PAUSE).await,
+            }
+            tries = tries.saturating_sub(1);
+        }
+    }
+
+    /// Sends any request, signed if there are credentials, and takes any answer.
+    ///
+    /// Errors: [`Error::Unreachable`], [`Error::Broken`], [`Error::Argument`].
+    pub async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let request = self.request(call)?;
+        let deadline = tokio::time::Instant::now().checked_add(TIME);
+        let deadline = deadline.unwrap_or_else(tokio::time::Instant::now);
+        match &self.place {
+            Place::Tcp(host) => {
+                // Without a port it is that of HTTP.
+                let bare = !host.ends_with(']') && host.contains(':');
+                let address = if bare { host.clone() } else { format!("{host}:80") };
+                let stream = self.connected(deadline, TcpStream::connect(address)).await?;
+                let _ = stream.set_nodelay(true);
+                self.exchange(deadline, stream, request).await
+            }
+            Place::Socket(path) => {
+                let stream = self.connected(deadline, UnixStream::connect(path)).await?;
+                self.exchange(deadline, stream, request).await
+            }
+        }
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<hyper::Request<Full<Bytes>>, Error> {
+        let host = match &self.place {
+            Place::Tcp(host) => host.as_str(),
+            Place::Socket(_) => "localhost",
+        };
+        let mut headers: Vec<(String, String)> = Vec::new();
+        if let Some(kind) = call.content_type {
+            headers.push(("content-type".to_owned(), kind.to_owned()));
+        }
+        match &self.credentials {
+            Some(credentials) => {
+                let signed = sign::Request {
+                    method: call.method,
+                    host,
+                    path: call.path,
+                    query: call.query,
+                    headers: &headers,
+                    body: call.body,
+                };
+                let now = clock::now();
+                headers.extend(sign::sign(&signed, credentials, REGION, call.signing_name, now));
+            }
+            None => headers.push(("host".to_owned(), host.to_owned())),
+        }
+        let target = match call.query {
+            "" => call.path.to_owned(),
+            query => format!("{}?{query}", call.path),
+        };
+        let mut request = hyper::Request::builder()
+            .method(call.method)
+            .uri(target)
+            .header("user-agent", concat!("linkrole-sdk/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request.body(Full::new(Bytes::copy_from_slice(call.body))).map_err(|e| {
+            Error::Argument(format!("{} {} cannot be sent: {e}", call.method, call.path))
+        })
+    }
+
+    async fn connected<T>(
+        &self,
+        deadline: tokio::time::Instant,
+        connecting: impl Future<Output = std::io::Result<T>>,
+    ) -> Result<T, Error> {
+        let why = match tokio::time::timeout_at(deadline, connecting).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        Err(Error::Unreachable { place: self.place(), why })
+    }
+
+    async fn exchange(
+        &self,
+        deadline: tokio::time::Instant,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<Answer, Error> {
+        let broken = |why: String| Error::Broken { place: self.place(), why };
+        let work = async {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream))
+                    .await
+                    .map_err(|e| e.to_string())?;
+            // Ends with this set, however the exchange ends.
+            let mut driver = JoinSet::new();
+            driver.spawn(connection);
+            let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), ANSWER_MAX).collect();
+            let body = body.await.map_err(|e| e.to_string())?.to_bytes();
+            Ok(Answer { status, body })
+        };
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(answer) => answer.map_err(broken),
+            Err(_) => Err(broken("no answer in time".to_owned())),
+        }
+    }
+
+    fn place(&self) -> String {
+        match &self.place {
+            Place::Tcp(host) => format!("http://{host}"),
+            Place::Socket(path) => path.display().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
+    use super::*;
+    use crate::http::{self, Request, Response};
+    use tokio::net::TcpListener;
+
+    #[test]
+    fn an_address_has_one_form() {
+        for good in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9000"] {
+            assert!(Client::tcp(good, None).is_ok(), "{good}");
+        }
+        for bad in ["127.0.0.1:8080", "https://a", "http://", "http://a/b", "http://u@a"] {
+            assert!(matches!(Client::tcp(bad, None), Err(Error::Argument(_))), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_reaches_the_helper_server_and_its_answer_comes_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(http::serve(listener, |request: Request| async move {
+            match request.path.as_str() {
+                "/v1/echo" => Response::json(
+                    200,
+                    &serde_json::json!({
+                        "method": request.method,
+                        "query": request.query,
+                        "body": String::from_utf8_lossy(&request.body),
+                        "agent": request.header("user-agent"),
+                    }),
+                ),
+                _ => Response::error(404, "NotFound", "nothing here"),
+            }
+        }));
+        let client = Client::tcp(&endpoint, None).unwrap();
+        let answer = client.post("/v1/echo", &serde_json::json!({"a": 1})).await.unwrap();
+        assert_eq!(answer.get("body").unwrap(), "{\"a\":1}");
+        assert_eq!(answer.get("method").unwrap(), "POST");
+        let error = client.post("/v1/else", &serde_json::json!({})).await.unwrap_err();
+        assert!(error.is("NotFound"), "{error}");
+        server.abort();
+        let _ = server.await;
+        let error = client.post("/v1/echo", &serde_json::json!({})).await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_service_has_no_query_api() {
+        let client = Client::socket(Path::new("/nowhere"));
+        assert!(matches!(client.query("ec2", &[]).await, Err(Error::Argument(_))));
+    }
+}
