@@ -1,2 +1,23 @@
-//! The linkrole server and its command line.
-fn main() {}
+//! linkrole: a self-hosted identity and access management server whose heart is the
+//! service-linked role, and its command line.
+//!
+//! The way of a request: `listener` (sockets, limits) → `server` (dialect, authentication) →
+//! `engine` (snapshot or writer) → `iam::handle`. Rules are in `iam`, texts in `wire`.
+
+mod cli;
+mod clock;
+mod engine;
+mod keys;
+mod listener;
+mod node;
+#[cfg(test)]
+mod power;
+#[cfg(test)]
+mod races;
+mod reconciler;
+mod seed;
+mod server;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

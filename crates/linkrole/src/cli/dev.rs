@@ -1,0 +1,189 @@
+//! `linkrole dev` and `linkrole env`: a server in memory, and how to speak to it.
+
+use super::output;
+use crate::node::{Node, Settings};
+use crate::seed::{KeyPair, Seed};
+use crate::server::Auth;
+use clap::{Args, ValueEnum};
+use iam::seal::Secret;
+use iam::text::AccountId;
+use policy::Dialect;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::PathBuf;
+use store::Any;
+
+#[derive(Args)]
+pub struct DevArgs {
+    /// Where to listen; loopback only
+    #[arg(long, default_value = "127.0.0.1:4680")]
+    listen: SocketAddr,
+    /// The account's id; random unless given
+    #[arg(long)]
+    account: Option<String>,
+    /// Take only real credentials, or any that are well-formed
+    #[arg(long, value_enum, default_value_t = AuthArg::Enforce)]
+    auth: AuthArg,
+    /// Which linked services are registered from the start
+    #[arg(long, value_enum, default_value_t = ServicesArg::Demo)]
+    services: ServicesArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AuthArg {
+    Enforce,
+    AcceptAny,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ServicesArg {
+    None,
+    Demo,
+}
+
+#[derive(Args)]
+pub struct EnvArgs {
+    /// Where the `dev` listens
+    #[arg(long, default_value = "127.0.0.1:4680")]
+    listen: SocketAddr,
+}
+
+/// Runs a server in memory.
+pub fn dev(args: DevArgs) -> Result<(), String> {
+    super::log("warn");
+    if !args.listen.ip().is_loopback() {
+        return Err(format!(
+            "`dev` listens on loopback only; found {}. For others to reach it use `init` and `serve`",
+            args.listen
+        ));
+    }
+    let account = args.account.as_deref().map(parse_account).transpose()?;
+    let keyring = crate::keys::ephemeral()?;
+    let mut seed = Seed::begin(&keyring);
+    let (account, root) = seed.account(account, Dialect::Aws)?;
+    let admin = seed.administrator(&root, "admin")?;
+    let mut services = Vec::new();
+    if args.services == ServicesArg::Demo {
+        for manifest in crate::seed::CATALOGUE {
+            seed.service(manifest)?;
+            services.extend(wire::manifest::parse(manifest).map(|m| m.service.to_string()));
+        }
+    }
+    let rows = seed.rows();
+    let auth = match args.auth {
+        AuthArg::Enforce => Auth::Enforce,
+        AuthArg::AcceptAny => Auth::AcceptAny(account.clone()),
+    };
+    super::runtime()?.block_on(async {
+        let directory = runtime_dir()?;
+        let store = Any::Memory(store::Memory::new());
+        let event = seed.event.as_ref().ok_or("nothing was made")?;
+        crate::engine::install(&store, &seed.changes, event).await?;
+        let tcp = crate::node::bind(args.listen).await?;
+        let port = tcp.local_addr().map_err(|e| e.to_string())?.port();
+        let socket = directory.join(format!("dev-{port}.sock"));
+        let settings = Settings { tcp, socket: Some(socket.clone()), auth, reset: Some(rows) };
+        let node = Node::open(store, keyring, settings).await?;
+        let file = write_env(&directory, node.address, &admin, &socket)?;
+        greet(node.address, &account, &admin, &services, &args, &file)?;
+        let ended = node.run().await;
+        let _ = std::fs::remove_file(file);
+        let _ = std::fs::remove_file(socket);
+        ended
+    })
+}
+
+fn greet(
+    address: SocketAddr,
+    account: &AccountId,
+    admin: &KeyPair,
+    services: &[String],
+    args: &DevArgs,
+    file: &std::path::Path,
+) -> Result<(), String> {
+    let services = match services {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    let auth = match args.auth {
+        AuthArg::Enforce => "enforced: only the keys below and those made with them",
+        AuthArg::AcceptAny => "any credentials are the administrator's",
+    };
+    output::line(&format!(
+        "linkrole {} in memory; nothing outlives this process\n\n\
+         endpoint  http://{address}\n\
+         account   {account}\n\
+         services  {services}\n\
+         auth      {auth}\n\n\
+         {}\n\
+         In another shell: eval \"$(linkrole env{})\"",
+        env!("CARGO_PKG_VERSION"),
+        exports(address, admin, &file.with_extension("sock")),
+        if address.port() == 4680 { String::new() } else { format!(" --listen {address}") },
+    ))
+}
+
+fn exports(address: SocketAddr, admin: &KeyPair, socket: &std::path::Path) -> String {
+    format!(
+        "export AWS_ENDPOINT_URL=http://{address}\n\
+         export AWS_ACCESS_KEY_ID={}\n\
+         export AWS_SECRET_ACCESS_KEY={}\n\
+         export AWS_DEFAULT_REGION=us-east-1\n\
+         export LINKROLE_SOCKET={}\n",
+        admin.id,
+        admin.secret.expose(),
+        socket.display(),
+    )
+}
+
+/// Keeps the export lines where only this user reads them, for `linkrole env`.
+fn write_env(
+    directory: &std::path::Path,
+    address: SocketAddr,
+    admin: &KeyPair,
+    socket: &std::path::Path,
+) -> Result<PathBuf, String> {
+    let file = directory.join(format!("dev-{}.env", address.port()));
+    let _ = std::fs::remove_file(&file);
+    let text = Secret::new(exports(address, admin, socket));
+    crate::keys::write_private(&file, text.expose().as_bytes())?;
+    Ok(file)
+}
+
+/// Prints the export lines of a running `dev`.
+pub fn env(args: &EnvArgs) -> Result<(), String> {
+    let file = runtime_dir()?.join(format!("dev-{}.env", args.listen.port()));
+    let text = std::fs::read(&file)
+        .map_err(|_| format!("no `linkrole dev` runs at {}; start one first", args.listen))?;
+    output::bytes(&text)
+}
+
+/// The socket of the `dev` at the usual place.
+pub fn default_socket() -> Result<PathBuf, String> {
+    Ok(runtime_dir()?.join("dev-4680.sock"))
+}
+
+/// A directory that only this user can enter, and that nobody else can have made.
+fn runtime_dir() -> Result<PathBuf, String> {
+    let me = std::fs::metadata("/proc/self").map_err(|e| format!("/proc/self: {e}"))?.uid();
+    let base = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = base.join(format!("linkrole-{me}"));
+    let at = directory.display();
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(false).create(&directory);
+    match made {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(format!("cannot make {at}: {e}"));
+        }
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(&directory).map_err(|e| format!("{at}: {e}"))?;
+    if !found.is_dir() || found.uid() != me || found.mode() & 0o077 != 0 {
+        return Err(format!("{at} is not a directory of mode 700 of this user; remove it"));
+    }
+    Ok(directory)
+}
+
+/// An account id out of an argument.
+pub fn parse_account(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).map_err(|_| format!("expected an account of 12 digits; found `{text}`"))
+}

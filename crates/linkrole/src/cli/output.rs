@@ -1,0 +1,99 @@
+//! Printing: results on standard output, words about them on standard error.
+
+use clap::ValueEnum;
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One JSON document.
+    Json,
+    /// Columns under headings.
+    Table,
+    /// Tab-separated, without headings.
+    Text,
+}
+
+/// Prints a line.
+pub fn line(text: &str) -> Result<(), String> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes. A reader that has gone away is no failure.
+pub fn bytes(bytes: &[u8]) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot print: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says why something did not happen.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "linkrole: {text}");
+}
+
+/// Whether standard output takes colours.
+pub fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Prints a document: as JSON, or as the rows that `rows` makes of it.
+pub fn print(
+    output: Output,
+    value: &Value,
+    headings: &[&str],
+    rows: impl FnOnce(&Value) -> Vec<Vec<String>>,
+) -> Result<(), String> {
+    match output {
+        Output::Json => {
+            let text = serde_json::to_string_pretty(value).map_err(|e| e.to_string())?;
+            line(&text)
+        }
+        Output::Text => {
+            let text: Vec<String> = rows(value).iter().map(|row| row.join("\t")).collect();
+            if text.is_empty() { Ok(()) } else { line(&text.join("\n")) }
+        }
+        Output::Table => {
+            let mut all = vec![headings.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>()];
+            all.extend(rows(value));
+            line(&table(&all))
+        }
+    }
+}
+
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| {
+            rows.iter().filter_map(|r| r.get(at)).map(|c| c.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A member of a document as text; nothing for what is not there.
+pub fn text(value: &Value, path: &str) -> String {
+    match value.pointer(path) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The rows of a list inside a document: of each item the members at these places.
+pub fn rows(value: &Value, list: &str, members: &[&str]) -> Vec<Vec<String>> {
+    let items = value.pointer(list).and_then(Value::as_array);
+    items
+        .into_iter()
+        .flatten()
+        .map(|item| members.iter().map(|member| text(item, member)).collect())
+        .collect()
+}

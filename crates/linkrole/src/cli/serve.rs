@@ -1,0 +1,162 @@
+//! `linkrole init` and `linkrole serve`: an installation on disk.
+
+use super::{DialectArg, output};
+use crate::node::{Node, Settings};
+use crate::seed::{KeyPair, Seed};
+use crate::server::Auth;
+use clap::Args;
+use policy::Dialect;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use store::{Any, Embedded, Store};
+
+/// The operator's socket in the data directory.
+pub const SOCKET: &str = "operator.sock";
+/// Where `init` leaves root's access key.
+const ROOT_CREDENTIALS: &str = "root-credentials";
+
+#[derive(Args)]
+pub struct InitArgs {
+    /// Where the installation is kept
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The first account's id; random unless given
+    #[arg(long)]
+    account: Option<String>,
+    /// The first account's home dialect
+    #[arg(long, value_enum, default_value_t = DialectArg::Aws)]
+    dialect: DialectArg,
+}
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Where the installation is kept
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// Where to listen; anything but loopback needs `--insecure-http`, as TLS is not there yet
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The store's address; only the embedded one is there yet
+    #[arg(long)]
+    store: Option<String>,
+    /// A file with settings; arguments win over it
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Speak plain HTTP beyond loopback, behind a proxy that speaks TLS
+    #[arg(long)]
+    insecure_http: bool,
+}
+
+/// What the settings file may say.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    /// Where to listen.
+    listen: Option<SocketAddr>,
+    /// Whether plain HTTP is spoken beyond loopback.
+    #[serde(default)]
+    insecure_http: bool,
+}
+
+/// Makes an installation.
+pub fn init(args: &InitArgs) -> Result<(), String> {
+    let directory = &args.data_dir;
+    let account = args.account.as_deref().map(super::dev::parse_account).transpose()?;
+    super::runtime()?.block_on(async {
+        let (store, keyring) = prepare(directory).await?;
+        let mut seed = Seed::begin(&keyring);
+        let (account, root) = seed.account(account, Dialect::from(args.dialect))?;
+        // The key is on disk before the store knows it: a crash in between can be begun again.
+        let credentials = write_credentials(directory, &root)?;
+        let event = seed.event.as_ref().ok_or("nothing was made")?;
+        crate::engine::install(&store, &seed.changes, event).await?;
+        output::line(&format!(
+            "made an installation in {0}\n\
+             account           {account}\n\
+             root access key   {1} (mode 600; make users with it, then keep it away)\n\
+             master key        {2} (mode 600; back it up apart from the store)\n\
+             next              linkrole serve --data-dir {0}",
+            directory.display(),
+            credentials.display(),
+            crate::keys::path(directory).display(),
+        ))
+    })
+}
+
+/// A store without rows, and its keyring. What an earlier `init` that was cut off left is used.
+async fn prepare(directory: &Path) -> Result<(Embedded, iam::seal::Keyring), String> {
+    let store = match Embedded::create(directory) {
+        Ok(store) => store,
+        Err(error @ store::StoreError::AlreadyInitialised { .. }) => {
+            let store = Embedded::open(directory).map_err(|e| e.to_string())?;
+            let revision = store.load(&mut |_| {}).await.map_err(|e| e.to_string())?;
+            if revision != 0 {
+                return Err(error.to_string());
+            }
+            store
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let keyring = if crate::keys::path(directory).exists() {
+        crate::keys::load(directory)?
+    } else {
+        crate::keys::create(directory)?
+    };
+    Ok((store, keyring))
+}
+
+fn write_credentials(directory: &Path, root: &KeyPair) -> Result<PathBuf, String> {
+    let file = directory.join(ROOT_CREDENTIALS);
+    let _ = std::fs::remove_file(&file);
+    let text = iam::seal::Secret::new(format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        root.id,
+        root.secret.expose()
+    ));
+    crate::keys::write_private(&file, text.expose().as_bytes())?;
+    Ok(file)
+}
+
+/// Runs the server on an installation.
+pub fn serve(args: ServeArgs) -> Result<(), String> {
+    super::log("info");
+    if let Some(store) = &args.store {
+        return Err(format!(
+            "`--store {store}`: only the embedded store is there yet; leave the argument out"
+        ));
+    }
+    let config = read_config(args.config.as_deref())?;
+    let usual = SocketAddr::from(([127, 0, 0, 1], 4680));
+    let listen = args.listen.or(config.listen).unwrap_or(usual);
+    let plain_is_meant = args.insecure_http || config.insecure_http;
+    if !listen.ip().is_loopback() && !plain_is_meant {
+        return Err(format!(
+            "{listen} is not loopback and TLS is not there yet: put a proxy that speaks TLS before it and say `--insecure-http`"
+        ));
+    }
+    let directory = args.data_dir;
+    super::runtime()?.block_on(async {
+        let store = Embedded::open(&directory).map_err(|e| e.to_string())?;
+        let keyring = crate::keys::load(&directory)?;
+        let settings = Settings {
+            tcp: crate::node::bind(listen).await?,
+            socket: Some(directory.join(SOCKET)),
+            auth: Auth::Enforce,
+            reset: None,
+        };
+        let node = Node::open(Any::Embedded(store), keyring, settings).await?;
+        node.check_installed(&directory)?;
+        tracing::info!(address = %node.address, "serving");
+        output::line(&format!("ready http://{}", node.address))?;
+        let ended = node.run().await;
+        let _ = std::fs::remove_file(directory.join(SOCKET));
+        ended
+    })
+}
+
+fn read_config(file: Option<&Path>) -> Result<ConfigFile, String> {
+    let Some(file) = file else { return Ok(ConfigFile::default()) };
+    let at = file.display();
+    let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {at}: {e}"))?;
+    toml::from_str(&text).map_err(|e| format!("{at} does not read: {e}"))
+}

@@ -1,0 +1,205 @@
+//! `linkrole slr`: service-linked roles, with the access key of the environment.
+
+use super::Endpoint;
+use super::output::{self, Output};
+use super::remote::Remote;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+#[derive(Args)]
+pub struct Target {
+    /// The role's name or unique id
+    role: String,
+    /// The account it is in
+    #[arg(long)]
+    account: String,
+    #[command(flatten)]
+    endpoint: Endpoint,
+}
+
+#[derive(Subcommand)]
+pub enum SlrCommand {
+    /// List the account's service-linked roles
+    List {
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Show one
+    Show {
+        /// The role's name
+        role: String,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Make one
+    #[command(after_help = "Example:\n  linkrole slr create backup.example.com")]
+    Create {
+        /// The service's principal
+        principal: String,
+        /// What follows the name, where the service allows it
+        #[arg(long)]
+        suffix: Option<String>,
+        /// A description
+        #[arg(long)]
+        description: Option<String>,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Make one unless it is there
+    Ensure {
+        /// The service's principal
+        principal: String,
+        /// What follows the name, where the service allows it
+        #[arg(long)]
+        suffix: Option<String>,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Ask for one to be deleted; prints the task
+    #[command(after_help = "Example:\n  linkrole slr delete AWSServiceRoleForExampleBackup --wait")]
+    Delete {
+        /// The role's name
+        role: String,
+        /// Wait until the task has ended; fails when the role stays
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Show how a deletion stands
+    Status {
+        /// The task, as `delete` printed it
+        task: String,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// List what uses a role; with the key of its service
+    Usage(Target),
+    /// End every session of a role; with the key of its service
+    ReleaseSessions(Target),
+}
+
+const HEADINGS: [&str; 5] = ["NAME", "SERVICE", "CREATED", "LAST USED", "ARN"];
+const MEMBERS: [&str; 5] = ["/name", "/principal", "/created", "/last_used/at", "/arn"];
+
+/// Carries out a command.
+pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
+    match command {
+        SlrCommand::List { endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            let mut roles = Vec::new();
+            let mut marker = Value::Null;
+            loop {
+                let page = remote.post("/v1/slr/list", &json!({ "marker": marker }))?;
+                let items = page.pointer("/roles").and_then(Value::as_array);
+                roles.extend(items.into_iter().flatten().cloned());
+                marker = page.pointer("/next").cloned().unwrap_or_default();
+                if marker.is_null() {
+                    break;
+                }
+            }
+            output::print(output, &json!({ "roles": roles }), &HEADINGS, |v| {
+                output::rows(v, "/roles", &MEMBERS)
+            })
+        }
+        SlrCommand::Show { role, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            show(output, &remote.post("/v1/slr/show", &json!({ "role": role }))?)
+        }
+        SlrCommand::Create { principal, suffix, description, endpoint } => {
+            let body =
+                json!({ "principal": principal, "suffix": suffix, "description": description });
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            show(output, &remote.post("/v1/slr/create", &body)?)
+        }
+        SlrCommand::Ensure { principal, suffix, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            let body = json!({ "principal": principal, "suffix": suffix });
+            match remote.post("/v1/slr/create", &body) {
+                Ok(made) => show(output, &made),
+                Err(refused) => match existing(&remote, &principal, suffix.as_deref())? {
+                    Some(role) => show(output, &json!({ "role": role })),
+                    None => Err(refused),
+                },
+            }
+        }
+        SlrCommand::Delete { role, wait, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            let mut task = remote.post("/v1/slr/delete", &json!({ "role": role }))?;
+            while wait && !is_final(&task) {
+                remote.pause(50);
+                let name = output::text(&task, "/task");
+                task = remote.post("/v1/slr/status", &json!({ "task": name }))?;
+            }
+            show_task(output, &task)?;
+            match output::text(&task, "/status").as_str() {
+                "failed" => Err("the role is kept".to_owned()),
+                _ => Ok(()),
+            }
+        }
+        SlrCommand::Status { task, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            show_task(output, &remote.post("/v1/slr/status", &json!({ "task": task }))?)
+        }
+        SlrCommand::Usage(target) => {
+            let (remote, body) = of_service(&target)?;
+            let usage = remote.post("/v1/usage/list", &body)?;
+            output::print(output, &usage, &["REGION", "RESOURCE"], |v| {
+                output::rows(v, "/usages", &["/region", "/resource"])
+            })
+        }
+        SlrCommand::ReleaseSessions(target) => {
+            let (remote, body) = of_service(&target)?;
+            let done = remote.post("/v1/slr/release-sessions", &body)?;
+            output::print(output, &done, &["ROLE", "NO SESSION BEFORE"], |v| {
+                vec![vec![output::text(v, "/role/name"), output::text(v, "/not_before")]]
+            })
+        }
+    }
+}
+
+fn of_service(target: &Target) -> Result<(Remote, Value), String> {
+    let remote = Remote::signed(&target.endpoint.endpoint)?;
+    Ok((remote, json!({ "account": target.account, "role": target.role })))
+}
+
+/// The role of a principal that is there already.
+fn existing(
+    remote: &Remote,
+    principal: &str,
+    suffix: Option<&str>,
+) -> Result<Option<Value>, String> {
+    let page = remote.post("/v1/slr/list", &json!({ "limit": 1_000 }))?;
+    let roles = page.pointer("/roles").and_then(Value::as_array).cloned().unwrap_or_default();
+    Ok(roles.into_iter().find(|role| {
+        output::text(role, "/principal") == principal
+            && output::text(role, "/suffix") == suffix.unwrap_or_default()
+    }))
+}
+
+fn is_final(task: &Value) -> bool {
+    matches!(output::text(task, "/status").as_str(), "succeeded" | "failed")
+}
+
+fn show(output: Output, value: &Value) -> Result<(), String> {
+    output::print(output, value, &HEADINGS, |v| {
+        let role = v.pointer("/role").cloned().unwrap_or_default();
+        vec![MEMBERS.iter().map(|member| output::text(&role, member)).collect()]
+    })
+}
+
+fn show_task(output: Output, task: &Value) -> Result<(), String> {
+    output::print(output, task, &["STATUS", "REASON", "TASK"], |v| {
+        let text = |name: &str| output::text(v, name);
+        let mut rows = vec![vec![text("/status"), text("/reason"), text("/task")]];
+        let regions = v.pointer("/usages").and_then(Value::as_array);
+        for region in regions.into_iter().flatten() {
+            let names = region.pointer("/resources").and_then(Value::as_array);
+            for name in names.into_iter().flatten() {
+                let name = output::text(name, "");
+                rows.push(vec![String::new(), output::text(region, "/region"), name]);
+            }
+        }
+        rows
+    })
+}

@@ -1,0 +1,392 @@
+//! The state of the server: one snapshot that every reader shares, one writer that changes it.
+//!
+//! A write waits in a queue; the writer takes all that waits, runs each call on the state the one
+//! before it left, stores the batch with one sync, publishes the new snapshot, and only then
+//! answers. So no answer precedes its durability, and nobody sees what may yet be lost. On any
+//! doubt about the store the engine takes no more writes and says so to the process.
+
+use crate::clock::{Clock, random};
+use arc_swap::ArcSwap;
+use iam::audit::Event;
+use iam::caller::{Call, Caller, Source};
+use iam::command::{Command, Output};
+use iam::error::Error;
+use iam::handle::{Handled, handle};
+use iam::operations::Access;
+use iam::rows::{Change, LastUse, Row, Used};
+use iam::seal::Keyring;
+use iam::state::State;
+use iam::tx::Env;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use store::{Entry, EntryQuery, Store};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Calls that may wait for the writer.
+const QUEUE: usize = 4_096;
+/// Calls that one commit carries.
+const BATCH: usize = 512;
+
+type Reply = oneshot::Sender<Result<Output, Error>>;
+
+enum Job {
+    Call(Box<Call>, Reply),
+    /// A read that was refused: nothing to run, but to be kept.
+    Record(Box<Event>, oneshot::Sender<()>),
+    /// Empties a store in memory and puts these rows there.
+    Reset(Vec<Row>, oneshot::Sender<Result<(), String>>),
+    /// Ends the writer, once all that came before is done.
+    Stop,
+}
+
+/// The state of the server.
+pub struct Engine<S> {
+    store: Arc<S>,
+    keyring: Arc<Keyring>,
+    clock: Arc<Clock>,
+    snapshot: ArcSwap<State>,
+    queue: mpsc::Sender<Job>,
+    uses: Mutex<BTreeMap<Used, LastUse>>,
+    /// Wakes the reconciler.
+    pub changed: Notify,
+    /// Set when the store is in doubt; wakes whoever ends the process.
+    pub failed: Notify,
+    broken: AtomicBool,
+    panics: AtomicU64,
+}
+
+impl<S: Store> Engine<S> {
+    /// Loads a store and begins to serve it.
+    ///
+    /// Errors: what the store says; rows that do not read; a keyring that is not the store's.
+    pub async fn start(
+        store: S,
+        keyring: Keyring,
+        clock: Arc<Clock>,
+    ) -> Result<(Arc<Self>, std::thread::JoinHandle<()>), String> {
+        let mut state = State::default();
+        let mut bad = None;
+        let revision = store
+            .load(&mut |row: store::Row| match Row::decode(row.table, &row.value) {
+                Ok(decoded) if decoded.key().encode() == (row.table, row.key.clone()) => {
+                    state.apply(&Change::Put(decoded));
+                }
+                Ok(_) => {
+                    bad.get_or_insert(format!(
+                        "a row of table {} stands under another's key",
+                        row.table
+                    ));
+                }
+                Err(error) => {
+                    bad.get_or_insert(error);
+                }
+            })
+            .await
+            .map_err(|e| e.to_string())?;
+        if let Some(error) = bad {
+            return Err(format!("the store does not read: {error}; run `linkrole fsck`"));
+        }
+        if let Some(installed) = state.installation()
+            && installed.key_check != keyring.check_value()
+        {
+            return Err("the master key is not the one this store was made with; put the right file in its place".into());
+        }
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let engine = Arc::new(Self {
+            store: Arc::new(store),
+            keyring: Arc::new(keyring),
+            clock,
+            snapshot: ArcSwap::from_pointee(state),
+            queue,
+            uses: Mutex::default(),
+            changed: Notify::new(),
+            failed: Notify::new(),
+            broken: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
+        });
+        let writer = Writer { engine: engine.clone(), jobs, revision };
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || writer.run())
+            .map_err(|e| format!("cannot start the writer: {e}"))?;
+        Ok((engine, thread))
+    }
+
+    /// The present snapshot.
+    pub fn state(&self) -> Arc<State> {
+        self.snapshot.load_full()
+    }
+
+    /// The installation's keys.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The server's clock, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Whether writes are taken.
+    pub fn is_sound(&self) -> bool {
+        !self.broken.load(Ordering::Acquire)
+    }
+
+    /// Panics caught so far; anything but 0 is a fault of ours.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Runs a call: a read on the present snapshot, anything else on the writer.
+    pub async fn call(&self, call: Call) -> Result<Output, Error> {
+        if call.command.operation().facts().access == Access::Read {
+            let handled = self.run(&self.snapshot.load(), &call);
+            if handled.event.denied {
+                let (done, kept) = oneshot::channel();
+                let job = Job::Record(Box::new(handled.event), done);
+                if self.queue.send(job).await.is_ok() {
+                    let _ = kept.await;
+                }
+            }
+            return handled.outcome;
+        }
+        let (reply, answer) = oneshot::channel();
+        if self.queue.send(Job::Call(Box::new(call), reply)).await.is_err() {
+            return Err(Error::Internal("the writer has ended"));
+        }
+        answer.await.unwrap_or(Err(Error::Internal("the writer has ended")))
+    }
+
+    /// Runs a call of the server itself.
+    pub async fn system(&self, command: Command) -> Result<Output, Error> {
+        self.call(Call {
+            caller: Caller::System,
+            on_behalf: None,
+            command,
+            source: Source::default(),
+            request_id: crate::clock::uuid(),
+        })
+        .await
+    }
+
+    /// Empties the server and puts these rows there; only for a store in memory.
+    pub async fn reset(&self, rows: Vec<Row>) -> Result<(), String> {
+        let (done, answer) = oneshot::channel();
+        let gone = |_| "the writer has ended".to_owned();
+        self.queue
+            .send(Job::Reset(rows, done))
+            .await
+            .map_err(|_| "the writer has ended".to_owned())?;
+        answer.await.map_err(gone)?
+    }
+
+    /// Ends the writer, once all that waits is done.
+    pub async fn stop(&self) {
+        let _ = self.queue.send(Job::Stop).await;
+    }
+
+    /// Notes that a key or role was used; stored in batches, off the way of requests.
+    pub fn note_use(&self, used: Used, last: LastUse) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.insert(used, last);
+    }
+
+    /// Stores the uses noted since the last time.
+    pub async fn flush_uses(&self) {
+        let uses: Vec<_> = {
+            let mut noted = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *noted).into_iter().collect()
+        };
+        if !uses.is_empty() {
+            let _ = self.system(Command::RecordUse { uses }).await;
+        }
+    }
+
+    /// Entries of the trail.
+    pub async fn entries(&self, query: &EntryQuery) -> Result<store::Page, String> {
+        self.store.entries(query).await.map_err(|e| e.to_string())
+    }
+
+    fn run(&self, state: &State, call: &Call) -> Handled {
+        let mut source = random;
+        let mut env =
+            Env { now_ms: self.clock.now_ms(), random: &mut source, keyring: &self.keyring };
+        handle(state, call, &mut env)
+    }
+
+    fn break_down(&self, why: &str) {
+        tracing::error!(why, "the store is in doubt; no more writes are taken");
+        self.broken.store(true, Ordering::Release);
+        self.failed.notify_waiters();
+        self.failed.notify_one();
+    }
+}
+
+struct Writer<S> {
+    engine: Arc<Engine<S>>,
+    jobs: mpsc::Receiver<Job>,
+    revision: store::Revision,
+}
+
+/// A batch on its way: the state after it, what is to be stored, who waits.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    replies: Vec<(Reply, Result<Output, Error>)>,
+    recorded: Vec<oneshot::Sender<()>>,
+    changes: bool,
+}
+
+impl<S: Store> Writer<S> {
+    /// Works until it is told to stop.
+    fn run(mut self) {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
+            return self.engine.break_down("the writer has no runtime");
+        };
+        runtime.block_on(async {
+            while let Some(first) = self.jobs.recv().await {
+                if self.work(first).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Does all that waits, as one batch; answers whether it was told to stop.
+    async fn work(&mut self, first: Job) -> bool {
+        let mut state = (*self.engine.snapshot.load_full()).clone();
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        let mut stop = false;
+        while let Some(job) = next {
+            match job {
+                Job::Stop => stop = true,
+                Job::Call(call, reply) => self.take(&mut state, &mut batch, &call, reply),
+                Job::Record(event, done) => {
+                    batch.entries.extend(entry(&event, &[]));
+                    batch.recorded.push(done);
+                }
+                Job::Reset(rows, done) => {
+                    // What came before it in the queue is answered before it.
+                    self.commit(std::mem::take(&mut batch), &mut state).await;
+                    let _ = done.send(self.reset(rows, &mut state).await);
+                }
+            }
+            let more = !stop && batch.entries.len() < BATCH;
+            next = if more { self.jobs.try_recv().ok() } else { None };
+        }
+        self.commit(batch, &mut state).await;
+        stop
+    }
+
+    /// Runs one call on what the calls before it left. A call that panics is answered as a fault
+    /// and leaves the batch whole.
+    fn take(&self, state: &mut State, batch: &mut Batch, call: &Call, reply: Reply) {
+        if !self.engine.is_sound() {
+            let refusal = Error::Internal("the store is in doubt");
+            batch.replies.push((reply, Err(refusal)));
+            return;
+        }
+        let handled = catch_unwind(AssertUnwindSafe(|| self.engine.run(state, call)));
+        let Ok(handled) = handled else {
+            self.engine.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(request = call.request_id, "a call panicked; it was not carried out");
+            batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
+            return;
+        };
+        // What a known caller tried and did not get is kept too. A stranger must not be able to fill
+        // the disk, and a stale step of a worker is no news.
+        let known = !matches!(call.caller, Caller::System | Caller::Anonymous);
+        let keep = handled.outcome.is_ok() || known;
+        if keep {
+            match entry(&handled.event, &handled.changes) {
+                Some(entry) => batch.entries.push(entry),
+                None => {
+                    batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
+                    return;
+                }
+            }
+        }
+        batch.changes |= !handled.changes.is_empty();
+        *state = handled.next;
+        batch.replies.push((reply, handled.outcome));
+    }
+
+    /// Stores a batch, publishes the state, answers: in this order.
+    async fn commit(&mut self, batch: Batch, state: &mut State) {
+        let stored = if batch.entries.is_empty() {
+            Ok(())
+        } else if batch.changes {
+            match self.engine.store.commit(self.revision, &batch.entries).await {
+                Ok(revision) => {
+                    self.revision = revision;
+                    Ok(())
+                }
+                Err(error) => Err(error.to_string()),
+            }
+        } else {
+            self.engine.store.record(&batch.entries).await.map_err(|e| e.to_string())
+        };
+        match stored {
+            Ok(()) => {
+                if batch.changes {
+                    self.engine.snapshot.store(Arc::new(state.clone()));
+                    self.engine.changed.notify_one();
+                }
+                for (reply, outcome) in batch.replies {
+                    let _ = reply.send(outcome);
+                }
+                for done in batch.recorded {
+                    let _ = done.send(());
+                }
+            }
+            Err(why) => {
+                self.engine.break_down(&why);
+                *state = (*self.engine.snapshot.load_full()).clone();
+                for (reply, _) in batch.replies {
+                    let _ = reply.send(Err(Error::Internal("the store failed")));
+                }
+            }
+        }
+    }
+
+    async fn reset(&mut self, rows: Vec<Row>, state: &mut State) -> Result<(), String> {
+        let gone = state.rows().into_iter().map(|row| Change::Delete(row.key()));
+        let changes: Vec<Change> = gone.chain(rows.into_iter().map(Change::Put)).collect();
+        let mut fresh = State::default();
+        for change in &changes {
+            if let Change::Put(_) = change {
+                fresh.apply(change);
+            }
+        }
+        let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>();
+        let changes = changes.ok_or("a row was not written")?;
+        let entry = Entry { record: b"{}".to_vec(), changes };
+        self.revision =
+            self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
+        *state = fresh;
+        self.engine.snapshot.store(Arc::new(state.clone()));
+        Ok(())
+    }
+}
+
+fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
+    let record = serde_json::to_vec(event).ok()?;
+    let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>()?;
+    Some(Entry { record, changes })
+}
+
+fn row_change(change: &Change) -> Option<store::RowChange> {
+    let (table, key, value) = change.encode().ok()?;
+    Some(store::RowChange { table, key, value })
+}
+
+/// Stores the first rows of a new installation.
+///
+/// Errors: what the store says.
+pub async fn install<S: Store>(store: &S, changes: &[Change], event: &Event) -> Result<(), String> {
+    let entry = entry(event, changes).ok_or("a row was not written")?;
+    store.commit(0, &[entry]).await.map(drop).map_err(|e| e.to_string())
+}

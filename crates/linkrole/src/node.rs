@@ -1,0 +1,121 @@
+//! A running server put together: engine, reconciler, listeners, and their end.
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::listener::{self, Listeners};
+use crate::reconciler;
+use crate::server::{Auth, Server};
+use iam::rows::Row;
+use iam::seal::Keyring;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::Store;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// How a server is to run.
+pub struct Settings {
+    /// Where everybody reaches it, bound already.
+    pub tcp: TcpListener,
+    /// Where the operator reaches it.
+    pub socket: Option<PathBuf>,
+    /// How credentials are taken.
+    pub auth: Auth,
+    /// What a reset leaves; only `dev` has one.
+    pub reset: Option<Vec<Row>>,
+}
+
+/// A server that listens and does not answer yet.
+pub struct Node<S> {
+    server: Arc<Server<S>>,
+    listeners: Listeners,
+    writer: std::thread::JoinHandle<()>,
+    signals: [Signal; 2],
+    /// Where everybody reaches it.
+    pub address: std::net::SocketAddr,
+}
+
+impl<S: Store> Node<S> {
+    /// Loads the store and binds the operator's socket.
+    ///
+    /// Errors: a sentence for the operator.
+    pub async fn open(store: S, keyring: Keyring, settings: Settings) -> Result<Self, String> {
+        let clock = Arc::new(Clock::system());
+        let (engine, writer) = Engine::start(store, keyring, clock).await?;
+        let tcp = settings.tcp;
+        let address = tcp.local_addr().map_err(|e| e.to_string())?;
+        let operator = settings.socket.as_deref().map(bind_operator).transpose()?;
+        let server = Arc::new(Server { engine, auth: settings.auth, reset: settings.reset });
+        // Caught from now on: whoever is told that the server is ready may ask it to end.
+        let catch = |kind| signal(kind).map_err(|e| format!("cannot catch signals: {e}"));
+        let signals = [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?];
+        Ok(Self { server, listeners: Listeners { tcp, operator }, writer, signals, address })
+    }
+
+    /// Checks that `init` has ended what it began.
+    pub fn check_installed(&self, directory: &Path) -> Result<(), String> {
+        match self.server.engine.state().installation() {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "{0} is not initialised; run `linkrole init --data-dir {0}`",
+                directory.display()
+            )),
+        }
+    }
+
+    /// Serves until a signal asks it to end, then ends in good order.
+    ///
+    /// Errors: the store came into doubt while it served.
+    pub async fn run(self) -> Result<(), String> {
+        let (stop, stopped) = watch::channel(false);
+        let engine = self.server.engine.clone();
+        let worker = tokio::spawn(reconciler::run(engine.clone()));
+        let watched = engine.clone();
+        let [mut term, mut int] = self.signals;
+        let signal = tokio::spawn(async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+                () = watched.failed.notified() => {}
+            }
+            let _ = stop.send(true);
+        });
+        listener::serve(self.server, self.listeners, stopped).await;
+        signal.abort();
+        worker.abort();
+        let _ = worker.await;
+        engine.flush_uses().await;
+        let sound = engine.is_sound();
+        if engine.panics() > 0 {
+            tracing::error!(count = engine.panics(), "calls panicked while the server ran");
+        }
+        engine.stop().await;
+        let _ = tokio::task::spawn_blocking(move || self.writer.join()).await;
+        if sound { Ok(()) } else { Err("the store came into doubt; see the log".to_owned()) }
+    }
+}
+
+/// Binds the address where everybody reaches the server.
+pub async fn bind(listen: std::net::SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(listen).await.map_err(|e| format!("cannot listen on {listen}: {e}"))
+}
+
+/// Binds the operator's socket, 0600. A socket that nobody listens on is a leftover and goes.
+fn bind_operator(path: &Path) -> Result<UnixListener, String> {
+    let at = path.display();
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(format!("another server listens on {at}"));
+    }
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("cannot replace {at}: {e}"));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(|e| format!("cannot listen on {at}: {e}"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|e| format!("cannot protect {at}: {e}"))?;
+    Ok(listener)
+}

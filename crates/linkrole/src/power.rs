@@ -1,0 +1,178 @@
+//! Loss of power under the whole engine: what was answered is there after it, whatever the disk
+//! dropped or tore; what failed is not; and a store in doubt takes no more writes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::seed::Seed;
+use iam::caller::{Call, Caller, Source};
+use iam::command::{Command, Output};
+use iam::error::Error;
+use iam::rows::{Change, Row};
+use iam::seal::Keyring;
+use iam::state::State;
+use iam::text::{AccountId, KeyId, Path, UserName};
+use policy::Dialect;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use store::disk::{Disk, Failure};
+use store::{Embedded, Store};
+
+struct Node {
+    engine: Arc<Engine<Embedded>>,
+    writer: std::thread::JoinHandle<()>,
+    account: AccountId,
+    root: KeyId,
+}
+
+fn keyring() -> Keyring {
+    Keyring::from_bytes(&[3; Keyring::LEN]).unwrap()
+}
+
+impl Node {
+    /// A new installation on a disk.
+    async fn start(disk: &Disk) -> Self {
+        let ring = keyring();
+        let mut seed = Seed::begin(&ring);
+        let (account, root) = seed.account(None, Dialect::Aws).unwrap();
+        let store = Embedded::create_on(disk.clone()).unwrap();
+        crate::engine::install(&store, &seed.changes, seed.event.as_ref().unwrap()).await.unwrap();
+        let clock = Arc::new(Clock::system());
+        let (engine, writer) = Engine::start(store, keyring(), clock).await.unwrap();
+        Self { engine, writer, account, root: root.id }
+    }
+
+    async fn create(&self, name: &str) -> Result<Output, Error> {
+        let command = Command::CreateUser {
+            user: UserName::parse(name).unwrap(),
+            path: Path::parse("/").unwrap(),
+            boundary: None,
+            tags: Vec::new(),
+        };
+        self.engine
+            .call(Call {
+                caller: Caller::Key(self.root.clone()),
+                on_behalf: None,
+                command,
+                source: Source::default(),
+                request_id: String::new(),
+            })
+            .await
+    }
+
+    async fn end(self) {
+        self.engine.stop().await;
+        self.writer.join().unwrap();
+    }
+}
+
+/// The users on a disk, or why it does not open.
+async fn users(disk: Disk, account: &AccountId) -> Result<BTreeSet<String>, String> {
+    let store = Embedded::open_on(disk).map_err(|e| e.to_string())?;
+    let mut state = State::default();
+    let mut read = |row: store::Row| {
+        state.apply(&Change::Put(Row::decode(row.table, &row.value).unwrap()));
+    };
+    store.load(&mut read).await.map_err(|e| e.to_string())?;
+    assert!(iam::state::problems(&state).is_empty());
+    Ok(state.users_of(account, None).map(|u| u.name.to_string()).collect())
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(work);
+}
+
+#[test]
+fn atk_x03_what_was_answered_survives_a_loss_of_power_at_any_moment() {
+    block_on(async {
+        let disk = Disk::new();
+        let node = Node::start(&disk).await;
+        for n in 0..24 {
+            let name = format!("user-{n}");
+            node.create(&name).await.unwrap();
+            // The answer is here: with everything unsynced dropped, or torn, it must hold.
+            for seed in [None, Some(n), Some(n + 1_000)] {
+                let after = users(disk.crash(seed), &node.account).await.unwrap();
+                assert!(after.contains(&name), "{name} was answered and is lost ({seed:?})");
+                assert_eq!(after.len() as u64, n + 1, "nothing else came or went");
+            }
+        }
+        node.end().await;
+    });
+}
+
+#[test]
+fn writes_that_wait_together_share_a_sync_and_none_is_answered_before_it() {
+    block_on(async {
+        let disk = Disk::new();
+        let node = Arc::new(Node::start(&disk).await);
+        let before = disk.syncs();
+        let clients: Vec<_> = (0..256)
+            .map(|n| {
+                let (node, disk) = (node.clone(), disk.clone());
+                tokio::spawn(async move {
+                    let at_start = disk.syncs();
+                    node.create(&format!("user-{n}")).await.unwrap();
+                    assert!(disk.syncs() > at_start, "answered without a sync");
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+        let syncs = disk.syncs() - before;
+        assert!(syncs < 256, "{syncs} syncs for 256 writes: nothing was grouped");
+        let after = users(disk.crash(None), &node.account).await.unwrap();
+        assert_eq!(after.len(), 256);
+        Arc::into_inner(node).unwrap().end().await;
+    });
+}
+
+#[test]
+fn atk_x06_x07_the_nth_call_fails_and_nothing_answered_is_lost() {
+    block_on(async {
+        let (mut failed, mut refused) = (0, 0);
+        // Far enough for several commits; the count of calls to begin with differs from run to run.
+        for n in 1..=60 {
+            let disk = Disk::new();
+            let node = Node::start(&disk).await;
+            let at = disk.calls() + n;
+            disk.fail(if n % 2 == 0 { Failure::From(at) } else { Failure::Once(at) });
+            let mut answered = BTreeSet::new();
+            let mut asked = BTreeSet::new();
+            for user in 0..6 {
+                let name = format!("user-{user}");
+                asked.insert(name.clone());
+                let sound = node.engine.is_sound();
+                match node.create(&name).await {
+                    Ok(_) => {
+                        assert!(sound, "a store in doubt took a write");
+                        answered.insert(name);
+                    }
+                    Err(Error::Internal(_)) => failed += 1,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            let seen = node.engine.state();
+            let seen: BTreeSet<_> =
+                seen.users_of(&node.account, None).map(|u| u.name.to_string()).collect();
+            assert_eq!(seen, answered, "only what is durable is seen");
+            match users(disk.crash(Some(n)), &node.account).await {
+                Ok(after) => {
+                    assert!(answered.is_subset(&after), "call {n}: answered and lost");
+                    assert!(after.is_subset(&asked), "call {n}: nobody asked for that");
+                    assert!(after.len() <= answered.len() + 1, "call {n}: more than one in flight");
+                }
+                Err(why) => {
+                    refused += 1;
+                    assert!(!why.is_empty());
+                }
+            }
+            node.end().await;
+        }
+        assert!(failed > 0, "no call failed, so nothing was tested");
+        assert_eq!(refused, 0, "a loss of power is no damage");
+    });
+}

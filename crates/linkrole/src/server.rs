@@ -1,0 +1,410 @@
+//! One request: found its dialect, authenticated, run, answered. The edge between bytes and `iam`.
+//!
+//! Not here: sockets and time limits (`listener`), parsing and texts (`wire`), rules (`iam`).
+
+use crate::engine::Engine;
+use iam::caller::{self, Call, Caller, Source};
+use iam::command::{Command, Output};
+use iam::error::Error;
+use iam::rows::{LastUse, Row, Used};
+use iam::session::Subject;
+use iam::state::State;
+use iam::text::{AccountId, KeyId};
+use policy::Dialect;
+use std::sync::Arc;
+use store::{EntryQuery, Store};
+use wire::aws::{self, Query, fault::Fault};
+use wire::http::{Request, Response};
+use wire::native::{self, Forwarded, TrailQuery};
+use wire::sign_v4::{self, Carrier, Presented};
+
+/// How credentials are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Only real ones.
+    Enforce,
+    /// Any well-formed request is the built-in administrator's of this account.
+    AcceptAny(AccountId),
+}
+
+/// Where a request came in.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The address; the operator's socket has none.
+    pub ip: Option<std::net::IpAddr>,
+    /// Whether it came by the operator's own socket.
+    pub operator: bool,
+}
+
+/// The server behind its listeners.
+pub struct Server<S> {
+    /// The state.
+    pub engine: Arc<Engine<S>>,
+    /// How credentials are taken.
+    pub auth: Auth,
+    /// What a reset leaves; only `dev` has one.
+    pub reset: Option<Vec<Row>>,
+}
+
+/// Entries of the trail read at most for one answer.
+const TRAIL_SCAN: usize = 10_000;
+/// Entries of the trail in one answer unless the reader says otherwise, and at most.
+const TRAIL_PAGE: (usize, usize) = (50, 1_000);
+
+impl<S: Store> Server<S> {
+    /// Answers one request.
+    pub async fn respond(&self, request: Request, peer: &Peer) -> Response {
+        let id = crate::clock::uuid();
+        match request.path.as_str() {
+            "/livez" => plain(200, "ok\n"),
+            "/readyz" if self.engine.is_sound() => plain(200, "ok\n"),
+            "/readyz" => plain(503, "the store is in doubt; restart to reload it\n"),
+            "/_linkrole/reset" => self.reset(&request).await,
+            path if native::is_native(path) => self.native(&request, peer, &id).await,
+            "/" if !peer.operator => self.query(&request, peer, &id).await,
+            _ => plain(404, "there is nothing here\n"),
+        }
+    }
+
+    async fn query(&self, request: &Request, peer: &Peer, id: &str) -> Response {
+        let query = match Query::of(request) {
+            Ok(query) => query,
+            Err(fault) => return aws::refusal(&fault, None, id),
+        };
+        match self.run_query(&query, request, peer, id).await {
+            Ok(output) => query.answer(&output, id),
+            Err(fault) => aws::refusal(&fault, Some(&query), id),
+        }
+    }
+
+    async fn run_query(
+        &self,
+        query: &Query,
+        request: &Request,
+        peer: &Peer,
+        id: &str,
+    ) -> Result<Output, Fault> {
+        let presented = sign_v4::present(request)?.ok_or_else(sign_v4::Fault::missing_token)?;
+        if matches!(presented.carrier, Carrier::Query) && !query.allows_presigned() {
+            let text = "Only GetCallerIdentity can be asked with a presigned URL.";
+            return Err(Fault::new("AccessDenied", 403, text));
+        }
+        let caller = self.authenticate(&presented, request, &[query.signing_name()])?;
+        let command = query.command()?;
+        let call = self.call(caller, None, command, request, Some(&presented), peer, id);
+        self.engine.call(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
+    }
+
+    async fn native(&self, request: &Request, peer: &Peer, id: &str) -> Response {
+        match self.run_native(request, peer, id).await {
+            Ok(response) => response,
+            Err(fault) => native::refusal(&fault, id),
+        }
+    }
+
+    async fn run_native(
+        &self,
+        request: &Request,
+        peer: &Peer,
+        id: &str,
+    ) -> Result<Response, Fault> {
+        let presented = sign_v4::present(request)?;
+        let caller = match &presented {
+            Some(p) if matches!(p.carrier, Carrier::Query) => {
+                let text = "A presigned URL is not taken here; sign the request in its headers.";
+                return Err(Fault::new("AccessDenied", 403, text));
+            }
+            Some(p) => self.authenticate(p, request, &native::SIGNING_NAMES)?,
+            None if peer.operator => Caller::Operator,
+            None => Caller::Anonymous,
+        };
+        let decoded = native::decode(request)?;
+        let enrols = matches!(decoded.command, Command::RegisterService { .. });
+        if caller == Caller::Anonymous && !enrols {
+            return Err(sign_v4::Fault::missing_token().into());
+        }
+        let on_behalf = match &decoded.forwarded {
+            Some(forwarded) => Some(self.forwarded(&caller, forwarded)?),
+            None => None,
+        };
+        let call =
+            self.call(caller, on_behalf, decoded.command, request, presented.as_ref(), peer, id);
+        let told = |e: Error| self.told(id, &e, native::fault_of(&e));
+        match (self.engine.call(call).await.map_err(told)?, decoded.trail) {
+            (Output::Trail { account }, Some(wanted)) => {
+                let (entries, next) = self.trail(account.as_ref(), &wanted).await?;
+                Ok(native::trail(&entries, next, id))
+            }
+            (output, _) => Ok(native::answer(&output, id)),
+        }
+    }
+
+    /// Who signed a request, once the signature holds. [src: AWS.md 4.4]
+    fn authenticate(
+        &self,
+        presented: &Presented,
+        request: &Request,
+        services: &[&str],
+    ) -> Result<Caller, Fault> {
+        sign_v4::check_scope(presented, services)?;
+        let state = self.engine.state();
+        let known = self.known_caller(&state, presented);
+        if let Auth::AcceptAny(account) = &self.auth {
+            return Ok(accepted(&state, account, known.map(|(caller, _)| caller)));
+        }
+        sign_v4::check_time(presented, self.engine.now_ms().div_euclid(1_000))?;
+        match known {
+            Ok((caller, secret)) => {
+                let key = signing_key(presented, secret.expose());
+                sign_v4::verify(presented, request, &key)?;
+                on_this_wire(&state, &caller)?;
+                Ok(caller)
+            }
+            Err(error) => {
+                // The same work as for a known key, so that time tells nothing.
+                let _ = sign_v4::verify(presented, request, &sign_v4::dummy_key());
+                Err(aws::fault::fault(&error))
+            }
+        }
+    }
+
+    fn known_caller(
+        &self,
+        state: &State,
+        presented: &Presented,
+    ) -> Result<(Caller, iam::seal::Secret), Error> {
+        let token = presented.token.as_deref();
+        caller::authenticate(
+            state,
+            self.engine.keyring(),
+            self.engine.now_ms(),
+            &presented.key_id,
+            token,
+        )
+    }
+
+    /// The caller whose request a linked service presents: signed for this very service, at one of
+    /// its hosts, and of late.
+    fn forwarded(&self, service: &Caller, forwarded: &Forwarded) -> Result<Caller, Fault> {
+        let state = self.engine.state();
+        let identity = caller::resolve(&state, service, self.engine.now_ms())
+            .map_err(|e| aws::fault::fault(&e))?;
+        let Some(service) = identity.service() else {
+            let text = "Only a linked service presents a request that it received.";
+            return Err(Fault::new("AccessDenied", 403, text));
+        };
+        let parts = Request {
+            method: forwarded.method.clone(),
+            path: forwarded.path.clone(),
+            query: forwarded.query.clone(),
+            headers: forwarded
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect(),
+            body: Vec::new(),
+        };
+        let presented = sign_v4::present(&parts)?.ok_or_else(sign_v4::Fault::missing_token)?;
+        if matches!(presented.carrier, Carrier::Query) {
+            let text = "A presigned URL proves no caller here.";
+            return Err(Fault::new("AccessDenied", 403, text));
+        }
+        let names: Vec<&str> = service.signing_names.iter().map(String::as_str).collect();
+        sign_v4::check_scope(&presented, &names)?;
+        let host = parts.header("host").unwrap_or_default();
+        if !service.hosts.contains(host) {
+            let text = format!(
+                "The request was sent to `{host}`, which is no host of {}; nobody presents a request that was sent to another.",
+                service.name
+            );
+            return Err(Fault::new("AccessDenied", 403, text));
+        }
+        let known = self.known_caller(&state, &presented);
+        if let Auth::AcceptAny(account) = &self.auth {
+            return Ok(accepted(&state, account, known.map(|(caller, _)| caller)));
+        }
+        sign_v4::check_time(&presented, self.engine.now_ms().div_euclid(1_000))?;
+        let (caller, secret) = known.map_err(|e| aws::fault::fault(&e))?;
+        let key = signing_key(&presented, secret.expose());
+        sign_v4::verify_forwarded(
+            &presented,
+            &parts.method,
+            &parts.path,
+            &parts.query,
+            &parts.headers,
+            &forwarded.body_sha256,
+            &key,
+        )?;
+        self.note_use(&state, &caller, &presented);
+        Ok(caller)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of a call")]
+    fn call(
+        &self,
+        caller: Caller,
+        on_behalf: Option<Caller>,
+        command: Command,
+        request: &Request,
+        presented: Option<&Presented>,
+        peer: &Peer,
+        id: &str,
+    ) -> Call {
+        if let Some(presented) = presented {
+            self.note_use(&self.engine.state(), &caller, presented);
+        }
+        let agent = request.header("user-agent").unwrap_or_default();
+        Call {
+            caller,
+            on_behalf,
+            command,
+            source: Source {
+                ip: peer.ip.map(|ip| ip.to_canonical().to_string()).unwrap_or_default(),
+                user_agent: agent.chars().filter(|c| !c.is_control()).take(512).collect(),
+                region: presented.map(|p| p.region.clone()).unwrap_or_default(),
+                tls: false,
+            },
+            request_id: id.to_owned(),
+        }
+    }
+
+    fn note_use(&self, state: &State, caller: &Caller, presented: &Presented) {
+        let used = match caller {
+            Caller::Key(key) => Used::Key(key.clone()),
+            Caller::Session(claims) => match &claims.subject {
+                Subject::Role { role, .. } if state.role_by_id(role).is_some() => {
+                    Used::Role(role.clone())
+                }
+                Subject::User { key, .. } | Subject::Root { key, .. } => Used::Key(key.clone()),
+                Subject::Role { .. } => return,
+            },
+            _ => return,
+        };
+        let last = LastUse {
+            at_ms: self.engine.now_ms(),
+            region: presented.region.clone(),
+            service: presented.service.clone(),
+        };
+        self.engine.note_use(used, last);
+    }
+
+    /// Writes what a caller is not told into the log.
+    fn told(&self, id: &str, error: &Error, fault: Fault) -> Fault {
+        if let Error::Internal(why) = error {
+            tracing::error!(request = id, why, "a request failed");
+        }
+        fault
+    }
+
+    /// Entries of the trail of one account or of all, newest first.
+    async fn trail(
+        &self,
+        account: Option<&AccountId>,
+        wanted: &TrailQuery,
+    ) -> Result<(Vec<serde_json::Value>, Option<u64>), Fault> {
+        let limit = wanted.limit.unwrap_or(TRAIL_PAGE.0).clamp(1, TRAIL_PAGE.1);
+        let mut found = Vec::new();
+        let mut from = wanted.before.map_or(u64::MAX, |at| at.saturating_sub(1));
+        let mut scanned = 0;
+        if wanted.before == Some(0) {
+            return Ok((found, None));
+        }
+        while found.len() < limit && scanned < TRAIL_SCAN {
+            let query = EntryQuery { from, limit: 500, backwards: true };
+            let page = self.engine.entries(&query).await.map_err(|why| {
+                tracing::error!(why, "the trail was not read");
+                Fault::internal()
+            })?;
+            for stored in &page.entries {
+                scanned += 1;
+                if found.len() == limit {
+                    return Ok((found, Some(stored.position.saturating_add(1))));
+                }
+                if let Some(entry) = shown(stored, account, wanted) {
+                    found.push(entry);
+                }
+            }
+            match page.next {
+                Some(next) => from = next,
+                None => return Ok((found, None)),
+            }
+        }
+        Ok((found, Some(from.saturating_add(1))))
+    }
+
+    async fn reset(&self, request: &Request) -> Response {
+        let Some(rows) = &self.reset else { return plain(404, "there is nothing here\n") };
+        // A page in a browser must not be able to do this.
+        if request.method != "POST" || request.headers_named("origin").next().is_some() {
+            return plain(405, "expected a POST that no web page sent\n");
+        }
+        match self.engine.reset(rows.clone()).await {
+            Ok(()) => plain(200, "reset\n"),
+            Err(why) => plain(500, &format!("{why}\n")),
+        }
+    }
+}
+
+/// An entry as a reader sees it, if it is one the reader asked for.
+fn shown(
+    stored: &store::StoredEntry,
+    account: Option<&AccountId>,
+    wanted: &TrailQuery,
+) -> Option<serde_json::Value> {
+    let event: iam::audit::Event = serde_json::from_slice(&stored.record).ok()?;
+    let hidden = event.operation == "RecordUse" || event.operation == "Sweep";
+    let mine = account.is_none_or(|account| event.accounts.contains(account));
+    let named = wanted.operation.as_ref().is_none_or(|name| *name == event.operation);
+    let operator = wanted.operator.as_ref().is_none_or(|name| {
+        let actor = &event.actor;
+        actor.user_name.as_ref() == Some(name)
+            || actor.name == *name
+            || actor.invoked_by.as_ref() == Some(name)
+    });
+    let reads = wanted.reads || !event.read_only || event.denied;
+    if hidden || !mine || !named || !operator || !reads {
+        return None;
+    }
+    let mut value = serde_json::to_value(&event).ok()?;
+    let object = value.as_object_mut()?;
+    object.insert("position".into(), stored.position.into());
+    object.insert("time".into(), wire::clock::iso_seconds(event.at_ms).into());
+    Some(value)
+}
+
+fn signing_key(presented: &Presented, secret: &str) -> sign_v4::SigningKey {
+    sign_v4::signing_key(secret, &presented.date, &presented.region, &presented.service)
+}
+
+/// Of a `dev` that accepts anything: a service and a session stay who they are, since rules about
+/// them hold; everybody else is the built-in administrator.
+fn accepted(state: &State, account: &AccountId, known: Result<Caller, Error>) -> Caller {
+    match known {
+        Ok(caller @ Caller::Session(_)) => caller,
+        Ok(Caller::Key(key)) if is_service_key(state, &key) => Caller::Key(key),
+        _ => Caller::Builtin(account.clone()),
+    }
+}
+
+fn is_service_key(state: &State, key: &KeyId) -> bool {
+    state.key(key).is_some_and(|row| matches!(row.owner, iam::rows::KeyOwner::Service(_)))
+}
+
+/// A key of an account of another dialect is unknown on this wire.
+fn on_this_wire(state: &State, caller: &Caller) -> Result<(), Fault> {
+    let identity =
+        caller::resolve(state, caller, state.clock_ms()).map_err(|e| aws::fault::fault(&e))?;
+    let home = identity.account.as_ref().and_then(|account| caller::dialect(state, account));
+    if home.is_some_and(|dialect| dialect != Dialect::Aws) {
+        return Err(aws::fault::fault(&Error::InvalidCredentials));
+    }
+    Ok(())
+}
+
+fn plain(status: u16, text: &str) -> Response {
+    Response {
+        status,
+        headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
+        body: text.as_bytes().to_vec(),
+    }
+}
