@@ -1,0 +1,300 @@
+//! One representative call for every operation, on a world in which it makes sense.
+
+use crate::common::*;
+use iam::caller::Caller;
+use iam::command::*;
+use iam::operations::Operation;
+use iam::rows::*;
+use iam::state::Link;
+use iam::text::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A world with something of everything.
+#[derive(Clone)]
+pub struct Fixture {
+    pub world: World,
+    pub people: People,
+    pub inactive: Caller,
+    pub role_session: Caller,
+    pub linked_session: Caller,
+    /// The key of the user `keyed`.
+    key: KeyId,
+    /// A task that waits for a worker.
+    task: TaskId,
+    /// The one-time token of the service `new.example.com`.
+    token: String,
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        let (mut world, people) = World::peopled(11);
+        let root = people.root.clone();
+        for name in ["spare", "granted"] {
+            let create = Command::CreateUser {
+                user: t(name),
+                path: t("/"),
+                boundary: None,
+                tags: Vec::new(),
+            };
+            world.ok(&root, create);
+        }
+        let Caller::Key(key) = world.user(&root, "keyed") else { panic!("no key") };
+        let inactive = world.user(&root, "asleep");
+        if let Caller::Key(id) = &inactive {
+            let command = Command::UpdateAccessKey {
+                user: Some(t("asleep")),
+                key: id.clone(),
+                status: KeyStatus::Inactive,
+            };
+            world.ok(&root, command);
+        }
+        world.put_user_policy(&root, "granted", allow("storage:Get*", "*"));
+        let read_only = system_policy("IAMReadOnlyAccess");
+        world.ok(&root, Command::AttachUserPolicy { user: t("granted"), policy: read_only });
+        for name in ["attached", "bound", "lonely", "versions"] {
+            world.ok(&root, create_policy(name));
+        }
+        let second = Command::CreatePolicyVersion {
+            policy: customer_policy(A, "versions"),
+            document: allow("storage:*", "*"),
+            set_default: false,
+        };
+        world.ok(&root, second);
+        for name in ["plain", "spare-role", "rich"] {
+            world.role(&root, name, trust_account(A));
+        }
+        let rich: RoleName = t("rich");
+        for command in [
+            Command::PutRolePolicy {
+                role: rich.clone(),
+                name: t("inline"),
+                document: allow("storage:Get*", "*"),
+            },
+            Command::AttachRolePolicy {
+                role: rich.clone(),
+                policy: customer_policy(A, "attached"),
+            },
+            Command::PutRolePermissionsBoundary { role: rich, policy: customer_policy(A, "bound") },
+        ] {
+            world.ok(&root, command);
+        }
+        let plain = format!("arn:aws:iam::{A}:role/plain");
+        let role_session = world.assume(&people.admin, assume(&plain)).unwrap();
+        world.linked(&root, BACKUP);
+        let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
+        let linked_session = world.assume(&people.backup, assume(&arn)).unwrap();
+        world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
+        world.linked(&root, VAULT);
+        let task = world.submit(&root, VAULT_ROLE);
+        let enrol = Command::EnrolService { service: t("new.example.com") };
+        let Output::Enrolment { token, .. } = world.ok(&Caller::Operator, enrol) else {
+            panic!("no token")
+        };
+        let token = token.expose().to_owned();
+        Self { world, people, inactive, role_session, linked_session, key, task, token }
+    }
+}
+
+fn create_policy(name: &str) -> Command {
+    Command::CreatePolicy {
+        name: t(name),
+        path: t("/"),
+        document: allow("storage:Get*", "*"),
+        description: None,
+        tags: Vec::new(),
+    }
+}
+
+/// A call of this operation.
+pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
+    use Command as C;
+    use Operation as O;
+    let plain = || t::<RoleName>("plain");
+    let rich = || t::<RoleName>("rich");
+    let granted = || t::<UserName>("granted");
+    let paging = no_paging;
+    let tags = || vec![(t::<TagKey>("team"), t::<TagValue>("blue"))];
+    let own_role = || target(A, BACKUP_ROLE);
+    let read_only = || system_policy("IAMReadOnlyAccess");
+    let versions = || customer_policy(A, "versions");
+    match operation {
+        O::CreateServiceLinkedRole => create_linked(OTHER, None),
+        O::DeleteServiceLinkedRole => C::DeleteServiceLinkedRole { role: t(BACKUP_ROLE) },
+        O::GetServiceLinkedRoleDeletionStatus => C::GetServiceLinkedRoleDeletionStatus {
+            task: fixture.task.clone(),
+            principal: VAULT.into(),
+            role: VAULT_ROLE.into(),
+        },
+        O::CreateRole => create_role("new", "/", trust_account(A)),
+        O::GetRole => C::GetRole { role: plain() },
+        O::ListRoles => C::ListRoles { prefix: "/".into(), paging: paging() },
+        O::UpdateRole => {
+            C::UpdateRole { role: plain(), description: None, max_session_s: Some(7_200) }
+        }
+        O::UpdateRoleDescription => {
+            C::UpdateRoleDescription { role: plain(), description: t("other") }
+        }
+        O::UpdateAssumeRolePolicy => {
+            C::UpdateAssumeRolePolicy { role: plain(), trust: trust_account(B) }
+        }
+        O::DeleteRole => C::DeleteRole { role: t("spare-role") },
+        O::TagRole => C::TagRole { role: plain(), tags: tags() },
+        O::UntagRole => C::UntagRole { role: plain(), keys: vec![t("team")] },
+        O::ListRoleTags => C::ListRoleTags { role: plain(), paging: paging() },
+        O::PutRolePolicy => {
+            C::PutRolePolicy { role: plain(), name: t("new"), document: allow("storage:Get*", "*") }
+        }
+        O::GetRolePolicy => C::GetRolePolicy { role: rich(), name: t("inline") },
+        O::ListRolePolicies => C::ListRolePolicies { role: rich(), paging: paging() },
+        O::DeleteRolePolicy => C::DeleteRolePolicy { role: rich(), name: t("inline") },
+        O::AttachRolePolicy => C::AttachRolePolicy { role: plain(), policy: read_only() },
+        O::DetachRolePolicy => {
+            C::DetachRolePolicy { role: rich(), policy: customer_policy(A, "attached") }
+        }
+        O::ListAttachedRolePolicies => {
+            C::ListAttachedRolePolicies { role: rich(), prefix: "/".into(), paging: paging() }
+        }
+        O::PutRolePermissionsBoundary => {
+            C::PutRolePermissionsBoundary { role: plain(), policy: customer_policy(A, "bound") }
+        }
+        O::DeleteRolePermissionsBoundary => C::DeleteRolePermissionsBoundary { role: rich() },
+        O::ListInstanceProfilesForRole => {
+            C::ListInstanceProfilesForRole { role: plain(), paging: paging() }
+        }
+        O::AddRoleToInstanceProfile => {
+            C::AddRoleToInstanceProfile { profile: "p".into(), role: plain() }
+        }
+        O::RemoveRoleFromInstanceProfile => {
+            C::RemoveRoleFromInstanceProfile { profile: "p".into(), role: plain() }
+        }
+        O::CreateUser => {
+            C::CreateUser { user: t("new"), path: t("/"), boundary: None, tags: tags() }
+        }
+        O::GetUser => C::GetUser { user: Some(granted()) },
+        O::ListUsers => C::ListUsers { prefix: "/".into(), paging: paging() },
+        O::UpdateUser => {
+            C::UpdateUser { user: t("spare"), new_name: Some(t("spared")), new_path: None }
+        }
+        O::DeleteUser => C::DeleteUser { user: t("spare") },
+        O::PutUserPolicy => C::PutUserPolicy {
+            user: granted(),
+            name: t("new"),
+            document: allow("storage:Get*", "*"),
+        },
+        O::GetUserPolicy => C::GetUserPolicy { user: granted(), name: t("inline") },
+        O::ListUserPolicies => C::ListUserPolicies { user: granted(), paging: paging() },
+        O::DeleteUserPolicy => C::DeleteUserPolicy { user: granted(), name: t("inline") },
+        O::AttachUserPolicy => C::AttachUserPolicy { user: t("spare"), policy: read_only() },
+        O::DetachUserPolicy => C::DetachUserPolicy { user: granted(), policy: read_only() },
+        O::ListAttachedUserPolicies => {
+            C::ListAttachedUserPolicies { user: granted(), prefix: "/".into(), paging: paging() }
+        }
+        O::CreateAccessKey => C::CreateAccessKey { user: Some(granted()) },
+        O::ListAccessKeys => C::ListAccessKeys { user: Some(granted()), paging: paging() },
+        O::UpdateAccessKey => C::UpdateAccessKey {
+            user: Some(t("keyed")),
+            key: fixture.key.clone(),
+            status: KeyStatus::Inactive,
+        },
+        O::DeleteAccessKey => {
+            C::DeleteAccessKey { user: Some(t("keyed")), key: fixture.key.clone() }
+        }
+        O::GetAccessKeyLastUsed => C::GetAccessKeyLastUsed { key: fixture.key.clone() },
+        O::CreatePolicy => create_policy("new"),
+        O::GetPolicy => C::GetPolicy { policy: versions() },
+        O::GetPolicyVersion => C::GetPolicyVersion { policy: versions(), version: 2 },
+        O::ListPolicies => C::ListPolicies {
+            scope: PolicyScope::All,
+            attached_only: false,
+            prefix: "/".into(),
+            paging: paging(),
+        },
+        O::ListPolicyVersions => C::ListPolicyVersions { policy: versions(), paging: paging() },
+        O::CreatePolicyVersion => C::CreatePolicyVersion {
+            policy: versions(),
+            document: allow("storage:Put*", "*"),
+            set_default: true,
+        },
+        O::SetDefaultPolicyVersion => C::SetDefaultPolicyVersion { policy: versions(), version: 2 },
+        O::DeletePolicyVersion => C::DeletePolicyVersion { policy: versions(), version: 2 },
+        O::DeletePolicy => C::DeletePolicy { policy: customer_policy(A, "lonely") },
+        O::ListEntitiesForPolicy => C::ListEntitiesForPolicy {
+            policy: customer_policy(A, "attached"),
+            filter: EntityFilter::All,
+            usage: Some(Link::Attached),
+            prefix: "/".into(),
+            paging: paging(),
+        },
+        O::AssumeRole => C::AssumeRole(Box::new(assume(&format!("arn:aws:iam::{A}:role/plain")))),
+        O::GetCallerIdentity => C::GetCallerIdentity,
+        O::GetSessionToken => C::GetSessionToken { duration_s: Some(900) },
+        O::GetAccessKeyInfo => C::GetAccessKeyInfo { key: fixture.key.clone() },
+        O::LookupEvents => C::LookupEvents,
+        O::EnsureServiceLinkedRole => {
+            C::EnsureServiceLinkedRole { principal: VAULT.into(), suffix: Some(t("second")) }
+        }
+        O::AuthorizeRequest => C::AuthorizeRequest(Box::new(Question {
+            action: "backup:StartBackup".into(),
+            resource: Some(format!("arn:aws:backup:north-1:{A}:vault/1")),
+            account: None,
+            context: BTreeMap::new(),
+        })),
+        O::RegisterUsage => register(A, BACKUP_ROLE, "vault-2"),
+        O::DeregisterUsage => deregister(A, BACKUP_ROLE, "vault-1"),
+        O::ReconcileUsage => C::ReconcileUsage {
+            target: own_role(),
+            region: t("north-1"),
+            after_version: 1,
+            resources: BTreeSet::from([t("vault-1")]),
+        },
+        O::ListUsage => C::ListUsage { target: own_role() },
+        O::ReleaseSessions => C::ReleaseSessions { target: own_role() },
+        O::EnrolService => C::EnrolService { service: t("next.example.com") },
+        O::RegisterService => C::RegisterService {
+            token: Some(fixture.token.clone()),
+            manifest: Box::new(manifest("new.example.com", "new", Vec::new())),
+        },
+        O::ListServices => C::ListServices,
+        O::GetService => C::GetService { service: BACKUP.into() },
+        O::CreateAccount => {
+            C::CreateAccount { id: None, dialect: policy::Dialect::Aws, role_quota: None }
+        }
+        O::ListAccounts => C::ListAccounts,
+        O::ReadTrail => C::ReadTrail,
+        O::StepDeletion => C::StepDeletion(DeletionStep {
+            task: fixture.task.clone(),
+            attempt: 0,
+            epoch: None,
+            step: Step::Claim,
+        }),
+        O::RecordUse => C::RecordUse {
+            uses: vec![(
+                Used::Key(fixture.key.clone()),
+                LastUse { at_ms: START_MS, region: "north-1".into(), service: "iam".into() },
+            )],
+        },
+        O::Sweep => C::Sweep,
+    }
+}
+
+/// A call that would alter trust, permissions, duration or existence of the service-linked role;
+/// `None` for operations that alter none of these.
+pub fn on_linked_role(fixture: &Fixture, operation: Operation) -> Option<Command> {
+    let linked: RoleName = t(BACKUP_ROLE);
+    let mut command = sample(fixture, operation);
+    match &mut command {
+        Command::UpdateRole { role, .. }
+        | Command::UpdateAssumeRolePolicy { role, .. }
+        | Command::DeleteRole { role }
+        | Command::PutRolePolicy { role, .. }
+        | Command::DeleteRolePolicy { role, .. }
+        | Command::AttachRolePolicy { role, .. }
+        | Command::DetachRolePolicy { role, .. }
+        | Command::PutRolePermissionsBoundary { role, .. }
+        | Command::DeleteRolePermissionsBoundary { role }
+        | Command::AddRoleToInstanceProfile { role, .. }
+        | Command::RemoveRoleFromInstanceProfile { role, .. } => *role = linked,
+        _ => return None,
+    }
+    Some(command)
+}

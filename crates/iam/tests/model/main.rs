@@ -1,0 +1,40 @@
+//! The deletion of a service-linked role, checked twice: as a small model of the protocol, over
+//! every order of its steps, and as the code itself, over random orders of the same steps.
+//!
+//! `LINKROLE_TRACES` sets the number of random traces of a run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests may fail loudly and tell what they counted"
+)]
+
+mod code;
+mod design;
+mod persisted;
+
+/// The number of traces to run: what the environment says, else this.
+fn traces(default: u64) -> u64 {
+    let told = std::env::var("LINKROLE_TRACES").ok().and_then(|text| text.parse().ok());
+    told.unwrap_or(default)
+}
+
+#[test]
+fn atk_f20_the_sound_designs_hold_and_the_bad_ones_are_refuted() {
+    design::check_all();
+}
+
+#[test]
+fn atk_f20_atk_f22_atk_f23_the_code_holds_the_invariants_in_random_orders() {
+    let tally = code::run_traces(traces(20_000));
+    println!("the code, in memory: {tally}");
+    tally.check();
+}
+
+#[test]
+fn the_code_holds_the_invariants_across_power_losses() {
+    let (tally, losses) = persisted::run_traces(traces(500));
+    println!("the code, on a disk: {tally}; {losses}");
+    tally.check();
+    losses.check();
+}
