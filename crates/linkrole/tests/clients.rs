@@ -1,0 +1,47 @@
+//! The unmodified boto3 and aws command line against the real binary, in memory and on disk.
+//!
+//! The tests themselves are Python, in `clients/`. `cargo xtask test` installs the clients and says
+//! where they are; without it the `python3` of the path is taken.
+
+#![expect(clippy::panic, reason = "tests may fail loudly")]
+
+use std::path::Path;
+use std::process::Command;
+
+fn run(module: &str, kind: &str) {
+    let python = std::env::var("LINKROLE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let done = Command::new(python)
+        .args(["-m", "unittest", "-q", module])
+        .current_dir(folder)
+        .env("LINKROLE_TEST_BINARY", env!("CARGO_BIN_EXE_linkrole"))
+        .env("LINKROLE_TEST_KIND", kind)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output();
+    match done {
+        Ok(done) if done.status.success() => {}
+        Ok(done) => panic!("{module} ({kind}):\n{}", String::from_utf8_lossy(&done.stderr)),
+        Err(error) => panic!("python3 does not run ({error}); run `cargo xtask test`"),
+    }
+}
+
+macro_rules! clients {
+    ($($name:ident: $module:literal on $kind:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            run($module, $kind);
+        }
+    )*};
+}
+
+clients! {
+    boto3_service_linked_roles_in_memory: "test_slr" on "dev";
+    boto3_service_linked_roles_on_disk: "test_slr" on "disk";
+    boto3_every_operation_in_memory: "test_wire" on "dev";
+    boto3_every_operation_on_disk: "test_wire" on "disk";
+    aws_command_line_in_memory: "test_cli" on "dev";
+    aws_command_line_on_disk: "test_cli" on "disk";
+    our_command_line_on_disk: "test_commands" on "disk";
+    edges_of_the_server_on_disk: "test_edge" on "disk";
+    kill_at_random_moments: "test_kill" on "disk";
+}
