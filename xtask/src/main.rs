@@ -1,2 +1,53 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: the one test command and the checks that no compiler makes.
+//!
+//! Holds no product code and is not shipped.
+#![expect(clippy::print_stdout, reason = "a command-line tool talks on its standard output")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+mod advisories;
+mod attacks;
+mod bad_designs;
+mod layers;
+mod licences;
+mod manifests;
+mod python;
+mod sources;
+mod steps;
+mod tidy;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test      everything CI runs: tidy, format, clippy, build, docs, tests
+  tidy      layers, sizes, banned words, manifests, licences, advisories, paths, named tests
+  attacks   write docs/reference/attacks.md anew
+  bad-designs  put known mistakes into a copy and demand that the tests of the deletion fail
+  python    make sure of the Python clients of the tests and print their interpreter";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let root = root();
+    let done = match task.as_str() {
+        "test" => steps::test(&root),
+        "tidy" => tidy::run(&root),
+        "attacks" => tidy::tracked(&root).and_then(|tracked| attacks::write(&root, &tracked)),
+        "bad-designs" => bad_designs::run(&root),
+        "python" => python::ensure(&root).map(|path| println!("{}", path.display())),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            println!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}

@@ -1,0 +1,113 @@
+//! The Python interpreter that has the pinned clients of the end-to-end tests.
+//!
+//! An interpreter that has them is used as it is; otherwise a virtual environment under `target`
+//! gets them through pip, by name.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The file with the pinned versions, inside the workspace.
+const REQUIREMENTS: &str = "crates/linkrole/tests/clients/requirements.txt";
+
+/// The interpreter to hand to the tests.
+pub fn ensure(root: &Path) -> Result<PathBuf, String> {
+    let requirements = root.join(REQUIREMENTS);
+    let text = std::fs::read_to_string(&requirements)
+        .map_err(|error| format!("{}: {error}", requirements.display()))?;
+    let pins = pins(&text)?;
+    let folder = root.join("target/python");
+    let own = folder.join("bin/python");
+    if has(&own, &pins) {
+        return Ok(own);
+    }
+    let system = PathBuf::from("python3");
+    if has(&system, &pins) {
+        return resolve(&system);
+    }
+    if !answers(&system, &["-c", "import venv, ensurepip"]) {
+        install_python()?;
+    }
+    run(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(&own).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements))?;
+    if has(&own, &pins) {
+        Ok(own)
+    } else {
+        Err(format!("pip installed {REQUIREMENTS}, yet the clients do not import"))
+    }
+}
+
+/// The `name==version` lines.
+fn pins(text: &str) -> Result<Vec<(String, String)>, String> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (name, version) =
+                line.split_once("==").ok_or_else(|| format!("`{line}` pins no version"))?;
+            Ok((name.trim().to_owned(), version.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// True when the interpreter imports every client in its pinned version.
+fn has(python: &Path, pins: &[(String, String)]) -> bool {
+    let checks: Vec<String> = pins
+        .iter()
+        .map(|(name, version)| format!("import {name}; assert {name}.__version__ == '{version}'"))
+        .collect();
+    answers(python, &["-c", &checks.join("\n")])
+}
+
+fn answers(python: &Path, arguments: &[&str]) -> bool {
+    Command::new(python).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// The absolute path of an interpreter found by name.
+fn resolve(python: &Path) -> Result<PathBuf, String> {
+    let output = Command::new(python)
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .map_err(|error| error.to_string())?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// Installs Python with the means of the system, where that is possible without asking.
+fn install_python() -> Result<(), String> {
+    let user = Command::new("id").arg("-u").output().map_err(|error| error.to_string())?;
+    if user.stdout.trim_ascii() != b"0" || !answers(Path::new("apt-get"), &["--version"]) {
+        return Err("the end-to-end tests need python3 with its `venv` and `pip` modules; \
+                    install them and run this again"
+            .to_owned());
+    }
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args([
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "python3",
+        "python3-venv",
+        "python3-pip",
+    ]))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{name} ended with {status}")),
+        Err(error) => Err(format!("{name} could not be started: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pinned_lines_pass() {
+        let pinned = pins("# why\n\nboto3==1.2.3\n").ok();
+        assert_eq!(pinned, Some(vec![("boto3".to_owned(), "1.2.3".to_owned())]));
+        assert!(pins("boto3>=1").is_err());
+    }
+}
