@@ -120,7 +120,8 @@ pub fn refusal(fault: &Fault, query: Option<&Query>, request_id: &str) -> Respon
     x.within("Error", |x| {
         x.text("Type", if fault.status < 500 { "Sender" } else { "Receiver" });
         x.text("Code", fault.code);
-        x.text("Message", &fault.message);
+        // The vendor leaves an empty message out. [src: AWS.md 5]
+        x.some("Message", Some(fault.message.as_str()).filter(|text| !text.is_empty()));
     });
     x.text("RequestId", request_id);
     respond(fault.status, x.finish("ErrorResponse"), request_id)
@@ -130,4 +131,19 @@ fn respond(status: u16, body: Vec<u8>, request_id: &str) -> Response {
     let headers =
         vec![("content-type", "text/xml".to_owned()), ("x-amzn-requestid", request_id.to_owned())];
     Response { status, headers, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_without_a_text_has_no_message() {
+        let body = |text: &str| {
+            let fault = Fault::new("MalformedInput", 400, text);
+            String::from_utf8_lossy(&refusal(&fault, None, "id").body).into_owned()
+        };
+        assert!(body("why").contains("<Message>why</Message>"));
+        assert!(!body("").contains("Message"));
+    }
 }
