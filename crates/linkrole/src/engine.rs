@@ -215,7 +215,9 @@ impl<S: Store> Engine<S> {
             Env { now_ms: self.clock.now_ms(), random: &mut source, keyring: &self.keyring };
         handle(state, call, &mut env)
     }
+}
 
+impl<S> Engine<S> {
     fn break_down(&self, why: &str) {
         tracing::error!(why, "the store is in doubt; no more writes are taken");
         self.broken.store(true, Ordering::Release);
@@ -228,6 +230,15 @@ struct Writer<S> {
     engine: Arc<Engine<S>>,
     jobs: mpsc::Receiver<Job>,
     revision: store::Revision,
+}
+
+impl<S> Drop for Writer<S> {
+    /// A writer that panicked takes the server down with it: nothing could be written any more.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.engine.break_down("the writer panicked");
+        }
+    }
 }
 
 /// A batch on its way: the state after it, what is to be stored, who waits.
