@@ -339,6 +339,12 @@ impl<'a> Params<'a> {
         let mut expected = 1u32;
         let mut names = Vec::new();
         for (number, index) in numbers {
+            if number < expected {
+                // `1` and `01` are one member told twice.
+                let text = format!("The list element {number} is given twice; expected it once.");
+                self.refuse(Fault::new("MalformedInput", 400, text));
+                return None;
+            }
             let skipped = number.saturating_sub(expected);
             if skipped > 10 {
                 let text = format!("Excessively sparse input would skip {skipped} list elements");
