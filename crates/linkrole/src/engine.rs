@@ -142,7 +142,9 @@ impl<S: Store> Engine<S> {
     /// Runs a call: a read on the present snapshot, anything else on the writer.
     pub async fn call(&self, call: Call) -> Result<Output, Error> {
         if call.command.operation().facts().access == Access::Read {
-            let handled = self.run(&self.snapshot.load(), &call);
+            let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
+                return Err(Error::Internal("a call panicked"));
+            };
             if handled.event.denied {
                 let (done, kept) = oneshot::channel();
                 let job = Job::Record(Box::new(handled.event), done);
@@ -207,6 +209,16 @@ impl<S: Store> Engine<S> {
     /// Entries of the trail.
     pub async fn entries(&self, query: &EntryQuery) -> Result<store::Page, String> {
         self.store.entries(query).await.map_err(|e| e.to_string())
+    }
+
+    /// Runs a call. One that panics is counted and answered as a fault; it changes nothing.
+    fn run_caught(&self, state: &State, call: &Call) -> Option<Handled> {
+        let handled = catch_unwind(AssertUnwindSafe(|| self.run(state, call)));
+        if handled.is_err() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(request = call.request_id, "a call panicked; it was not carried out");
+        }
+        handled.ok()
     }
 
     fn run(&self, state: &State, call: &Call) -> Handled {
@@ -292,18 +304,14 @@ impl<S: Store> Writer<S> {
         stop
     }
 
-    /// Runs one call on what the calls before it left. A call that panics is answered as a fault
-    /// and leaves the batch whole.
+    /// Runs one call on what the calls before it left. One that panics leaves the batch whole.
     fn take(&self, state: &mut State, batch: &mut Batch, call: &Call, reply: Reply) {
         if !self.engine.is_sound() {
             let refusal = Error::Internal("the store is in doubt");
             batch.replies.push((reply, Err(refusal)));
             return;
         }
-        let handled = catch_unwind(AssertUnwindSafe(|| self.engine.run(state, call)));
-        let Ok(handled) = handled else {
-            self.engine.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(request = call.request_id, "a call panicked; it was not carried out");
+        let Some(handled) = self.engine.run_caught(state, call) else {
             batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
             return;
         };

@@ -20,7 +20,7 @@ use std::time::Duration;
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// Bytes of a request's body.
@@ -36,7 +36,9 @@ pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// Time in which a peer must take some of an answer.
 pub const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Connections at one time.
-const CONNECTIONS: usize = 4_096;
+const CONNECTIONS: usize = 1_024;
+/// Connections of the operator at one time.
+const OPERATOR_CONNECTIONS: usize = 16;
 /// Time that requests under way are given at the end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -54,15 +56,16 @@ pub async fn serve<S: Store>(
     listeners: Listeners,
     mut stop: watch::Receiver<bool>,
 ) {
+    // The operator has places of its own: a flood from outside does not lock it out.
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let operator_places = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS));
     let mut tasks = JoinSet::new();
     let inside = stop.clone();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { break };
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = listeners.tcp.accept() => match accepted {
-                Ok((stream, from)) => {
+            accepted = accept(&places, listeners.tcp.accept()) => match accepted {
+                Ok((place, (stream, from))) => {
                     let _ = stream.set_nodelay(true);
                     let peer = Peer { ip: Some(from.ip()), operator: false };
                     let work = connection(server.clone(), stream, peer, inside.clone());
@@ -70,8 +73,8 @@ pub async fn serve<S: Store>(
                 }
                 Err(error) => pause(&error).await,
             },
-            accepted = accept_operator(listeners.operator.as_ref()) => match accepted {
-                Ok(stream) => {
+            accepted = accept_operator(&operator_places, listeners.operator.as_ref()) => match accepted {
+                Ok((place, stream)) => {
                     let peer = Peer { ip: None, operator: true };
                     let work = connection(server.clone(), stream, peer, inside.clone());
                     tasks.spawn(async move { work.await; drop(place) });
@@ -86,9 +89,23 @@ pub async fn serve<S: Store>(
         .await;
 }
 
-async fn accept_operator(listener: Option<&UnixListener>) -> io::Result<tokio::net::UnixStream> {
+/// Waits for a place, then for a connection.
+async fn accept<T>(
+    places: &Arc<Semaphore>,
+    connection: impl Future<Output = io::Result<T>>,
+) -> io::Result<(OwnedSemaphorePermit, T)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    Ok((place, connection.await?))
+}
+
+async fn accept_operator(
+    places: &Arc<Semaphore>,
+    listener: Option<&UnixListener>,
+) -> io::Result<(OwnedSemaphorePermit, tokio::net::UnixStream)> {
     match listener {
-        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        Some(listener) => {
+            accept(places, async { listener.accept().await.map(|(stream, _)| stream) }).await
+        }
         None => std::future::pending().await,
     }
 }
