@@ -87,7 +87,8 @@ fn model(root: &Path, copy: &Path, only_build: bool) -> Result<Output, String> {
     }
     command
         .current_dir(copy)
-        .env("CARGO_TARGET_DIR", root.join("target"))
+        // Never the usual one: cargo would take what was built from a patched copy for its own.
+        .env("CARGO_TARGET_DIR", root.join("target/bad-designs-target"))
         .env("LINKROLE_TRACES", TRACES)
         .env("RUST_BACKTRACE", "0")
         .output()
