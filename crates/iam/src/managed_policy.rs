@@ -177,10 +177,16 @@ pub fn find(tx: &Tx<'_>, target: &PolicyTarget) -> Result<PolicyRef, Error> {
             Ok(PolicyRef::Customer(row.id.clone()))
         }
         None => {
-            let found = PolicyRef::System { path: target.path.clone(), name: target.name.clone() };
-            let known = catalog::system_policy(&target.path, &target.name).is_some()
-                || linked_template(tx, &found).is_some();
-            known.then_some(found).ok_or_else(missing)
+            // The stored spelling, never the caller's: conditions on the ARN are exact.
+            let asked = PolicyRef::System { path: target.path.clone(), name: target.name.clone() };
+            let folded = target.name.folded();
+            let ours = catalog::system_policies()
+                .iter()
+                .find(|p| p.path == target.path && p.name.folded() == folded)
+                .map(|p| p.name.clone());
+            let stored = ours.or_else(|| linked_template(tx, &asked).map(|t| t.policy.clone()));
+            let name = stored.ok_or_else(missing)?;
+            Ok(PolicyRef::System { path: target.path.clone(), name })
         }
     }
 }
