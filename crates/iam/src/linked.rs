@@ -143,9 +143,11 @@ fn make(
     suffix: Option<&Suffix>,
     description: Option<Description>,
 ) -> Result<Arc<Role>, Error> {
-    // The role quota does not bind service-linked roles; only their own cap does.
-    let made = tx.state().linked_roles(&service.name, Some(account)).count();
-    if made >= limits::LINKED_ROLES_PER_SERVICE {
+    // The role quota does not bind service-linked roles; only their own cap on suffixes does.
+    let suffixed =
+        |role: &&Arc<Role>| matches!(&role.kind, RoleKind::Linked(l) if l.suffix.is_some());
+    let made = tx.state().linked_roles(&service.name, Some(account)).filter(suffixed).count();
+    if suffix.is_some() && made >= limits::LINKED_ROLES_PER_SERVICE {
         return Err(Error::QuotaExceeded(Quota::LinkedRoles, limits::LINKED_ROLES_PER_SERVICE));
     }
     let id = RoleId::parse(&tx.unique_id("AROA")).map_err(|_| Error::Internal("role id"))?;
