@@ -224,10 +224,16 @@ fn is_linked_role(state: &State, arn: Option<&str>) -> bool {
 }
 
 /// Asks a role's trust policy and the caller's own policies together.
-pub fn ask_role_trust(tx: &Tx<'_>, me: &Identity, role: &Arc<Role>, ask: Ask) -> Decision {
+pub fn ask_role_trust(
+    tx: &Tx<'_>,
+    me: &Identity,
+    source: &Source,
+    role: &Arc<Role>,
+    ask: Ask,
+) -> Decision {
     let RoleKind::Own(own) = &role.kind else { return nobody() };
     let trust = live_trust(tx.state(), own);
-    decide(tx.state(), me, &Source::default(), tx.now(), &ask, Some(&trust))
+    decide(tx.state(), me, source, tx.now(), &ask, Some(&trust))
 }
 
 /// The trust policy with deleted principals replaced by the ids they had: a principal made again

@@ -54,7 +54,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
     match &call.command {
         C::GetCallerIdentity => Ok(Output::Caller(me.view())),
         C::GetAccessKeyInfo { key } => access_key::account_of(tx, key),
-        C::AssumeRole(ask) => session::assume_role(tx, me, ask),
+        C::AssumeRole(ask) => session::assume_role(tx, me, &call.source, ask),
         C::GetSessionToken { duration_s } => session::session_token(tx, me, *duration_s),
         C::LookupEvents => Ok(Output::Trail { account: Some(me.home()?) }),
         C::ReadTrail => Ok(Output::Trail { account: None }),

@@ -4,7 +4,7 @@
 //! end of all its sessions. Not here: the cipher (`seal`), and what a session may do.
 
 use crate::authorize::{self, Ask};
-use crate::caller::{Identity, IdentityKind};
+use crate::caller::{Identity, IdentityKind, Source};
 use crate::command::*;
 use crate::error::{Denial, Error};
 use crate::limits;
@@ -102,7 +102,12 @@ impl Claims {
 ///
 /// Errors: `AssumeRoleDenied`, alike for a missing role, for trust and for permissions;
 /// `RootMayNotAssume`; the duration errors; the tag errors; `SessionTooLarge`.
-pub fn assume_role(tx: &mut Tx<'_>, me: &Identity, ask: &AssumeRole) -> Result<Output, Error> {
+pub fn assume_role(
+    tx: &mut Tx<'_>,
+    me: &Identity,
+    source: &Source,
+    ask: &AssumeRole,
+) -> Result<Output, Error> {
     if matches!(me.kind, IdentityKind::Root) {
         return Err(Error::RootMayNotAssume);
     }
@@ -115,16 +120,23 @@ pub fn assume_role(tx: &mut Tx<'_>, me: &Identity, ask: &AssumeRole) -> Result<O
             decision: None,
         }))
     };
+    // All that needs no role comes first, so that no answer tells whether there is one.
+    let tags = merge_tags(me, ask)?;
+    let source_identity = source_identity(me, ask)?;
     let folded = ask.role.name.folded();
     let role = tx.state().role(&ask.role.account, &folded).cloned();
     let Some(role) = role.filter(|r| tx.role_arn(r) == ask.role.text) else {
         return Err(denied(tx));
     };
-    // Also a refused try stands in the trail of the role's account.
-    tx.touch(&role.account, tx.role_arn(&role));
-    let tags = merge_tags(me, ask)?;
-    let source_identity = source_identity(me, ask)?;
-    if !may_assume(tx, me, &role, ask, &tags) {
+    // What the session inherits is asked for like what it is given.
+    let wanted = Wanted { source, tags: &tags, source_identity: source_identity.as_ref() };
+    let allowed = may_assume(tx, me, &role, ask, &wanted);
+    // A refused try stands in the trail of the role's account, unless that is another's: a caller
+    // would read there whether the role exists.
+    if allowed || me.account.as_ref() == Some(&role.account) || me.service().is_some() {
+        tx.touch(&role.account, tx.role_arn(&role));
+    }
+    if !allowed {
         return Err(denied(tx));
     }
     let duration_s = duration(me, &role, ask, tx.now())?;
@@ -180,8 +192,21 @@ pub fn assume_role(tx: &mut Tx<'_>, me: &Identity, ask: &AssumeRole) -> Result<O
     })
 }
 
+/// What a session would carry, and where it is asked for.
+struct Wanted<'a> {
+    source: &'a Source,
+    tags: &'a Tags,
+    source_identity: Option<&'a SourceIdentity>,
+}
+
 /// Whether trust and permissions let the caller assume the role, and set what it sets.
-fn may_assume(tx: &Tx<'_>, me: &Identity, role: &Arc<Role>, ask: &AssumeRole, tags: &Tags) -> bool {
+fn may_assume(
+    tx: &Tx<'_>,
+    me: &Identity,
+    role: &Arc<Role>,
+    ask: &AssumeRole,
+    wanted: &Wanted<'_>,
+) -> bool {
     // INVARIANT(exclusive): a service-linked role is assumed by its own service and nobody else,
     // whatever any policy says; and a linked service assumes nothing but roles whose trust names
     // one of its principals.
@@ -189,10 +214,10 @@ fn may_assume(tx: &Tx<'_>, me: &Identity, role: &Arc<Role>, ask: &AssumeRole, ta
         return me.service().is_some_and(|service| service.name == linked.template.service);
     }
     let mut actions = vec!["sts:AssumeRole"];
-    if !tags.is_empty() && !ask.tags.is_empty() {
+    if !wanted.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    if ask.source_identity.is_some() {
+    if wanted.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
     }
     actions.into_iter().all(|action| {
@@ -201,15 +226,15 @@ fn may_assume(tx: &Tx<'_>, me: &Identity, role: &Arc<Role>, ask: &AssumeRole, ta
         if let Some(id) = &ask.external_id {
             question.set("sts:ExternalId", id.as_str());
         }
-        if let Some(id) = &ask.source_identity {
+        if let Some(id) = wanted.source_identity {
             question.set("sts:SourceIdentity", id.as_str());
         }
-        if !ask.tags.is_empty() {
-            question.set_tags(&ask.tags);
-            let transitive = ask.transitive.iter().map(ToString::to_string).collect();
-            question.set_list("sts:TransitiveTagKeys", transitive);
+        if !wanted.tags.is_empty() {
+            let tags: Vec<_> = wanted.tags.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            question.set_tags(&tags);
+            question.set_list("sts:TransitiveTagKeys", transitive(me, ask).into_iter().collect());
         }
-        authorize::ask_role_trust(tx, me, role, question).effect == Effect::Allow
+        authorize::ask_role_trust(tx, me, wanted.source, role, question).effect == Effect::Allow
     })
 }
 
