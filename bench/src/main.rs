@@ -1,0 +1,3 @@
+//! The benchmark of policy decisions: the same policies and requests for every engine.
+
+fn main() {}
