@@ -8,6 +8,7 @@ use std::hint::black_box;
 use crate::engine::{Engine, Many, patterns};
 use crate::floor::Floor;
 use crate::linkrole::{Layered, Linkrole, Tempting, with_reason};
+use crate::names::Names;
 use crate::rivals::{casbin::Casbin, cedar::Cedar, iam_rs::IamRs, regorus::Regorus, wami::Wami};
 use crate::work::{Single, count};
 use crate::workloads::{self, Fleet, PRINCIPALS};
@@ -110,10 +111,6 @@ fn engine<E: Engine>(meter: &impl Meter, figures: &mut Figures) {
     match E::FLEET {
         Err(reason) => figures.lack(E::NAME, "d", reason),
         Ok(principals) => {
-            if principals < PRINCIPALS {
-                let reason = format!("with {principals} principals; more need too much memory");
-                figures.lack(E::NAME, "d", &reason);
-            }
             many::<E, _>(meter, figures, &Fleet::new(principals, principals), "d");
         }
     }
@@ -151,8 +148,7 @@ fn many<E: Engine, M: Meter>(meter: &M, figures: &mut Figures, fleet: &Fleet, wo
         Ok(sources) => sources,
         Err(reason) => return figures.lack(E::NAME, workload, &reason),
     };
-    let (loaded, cost) =
-        meter.once(|| sources.iter().map(E::load).collect::<Vec<E::Loaded>>());
+    let (loaded, cost) = meter.once(|| sources.iter().map(E::load).collect::<Vec<E::Loaded>>());
     drop(sources);
     let first = fleet.policies(0);
     let parts = if M::NAMES.1 == "load" { count(&first) } else { first.len() };
@@ -202,6 +198,10 @@ fn own<M: Meter>(meter: &M, figures: &mut Figures) {
     for (at, (principals, distinct)) in SCALE.into_iter().enumerate() {
         let fleet = Fleet::new(principals, distinct);
         let kind = if at < SCALE.len() / 2 { "equal" } else { "different" };
-        many::<Linkrole, M>(meter, figures, &fleet, &format!("{principals} {kind}"));
+        let workload = format!("{principals} {kind}");
+        many::<Linkrole, M>(meter, figures, &fleet, &workload);
+        let texts: Vec<String> = (0..principals).map(|number| fleet.principal(number)).collect();
+        let (_, cost) = meter.once(|| Names::<false>::new(texts.iter().map(String::as_str)));
+        figures.note(M::NAMES.1, "table of names", &workload, cost / principals as f64);
     }
 }

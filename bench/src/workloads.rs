@@ -172,7 +172,12 @@ pub fn a() -> Single {
     let statements = vec![
         statement(Effect::Allow, &["sqs:SendMessage", "sqs:ReceiveMessage"], &[queue], vec![]),
         statement(Effect::Allow, &["s3:ListBucket"], &["arn:aws:s3:::acme-data-eu"], vec![region]),
-        statement(Effect::Allow, &["s3:Get*"], &["arn:aws:s3:::acme-data-eu/reports/*"], vec![team]),
+        statement(
+            Effect::Allow,
+            &["s3:Get*"],
+            &["arn:aws:s3:::acme-data-eu/reports/*"],
+            vec![team],
+        ),
     ];
     Single {
         name: "a",
@@ -301,14 +306,16 @@ impl Fleet {
     pub fn policies(&self, number: usize) -> Vec<Policy> {
         let number = number % self.distinct;
         let mut random = Random(0xd000_0000 + number as u64);
-        random.next();
+        random.draw();
         let ask = &self.asks[self.own_ask(number)];
         let mut statements = Vec::new();
         while statements.len() < 15 {
             let service = &ALL[random.below(ALL.len())];
             let mut next = drawn(&mut random, service);
             // What is allowed everywhere is left to administrators; and nobody is denied his own question.
-            if next.resources[0] == "*" && next.effect == Effect::Allow && next.conditions.is_empty()
+            if next.resources[0] == "*"
+                && next.effect == Effect::Allow
+                && next.conditions.is_empty()
             {
                 next.conditions.push(equals("aws:PrincipalTag/team", &[TEAMS[number % 12]]));
             }
@@ -323,11 +330,7 @@ impl Fleet {
         } else {
             vec![format!("{service}:List*"), format!("{}*", &ask.action[..ask.action.len() - 2])]
         };
-        let conditions = if random.percent(35) {
-            vec![ask.context[0].clone()]
-        } else {
-            vec![]
-        };
+        let conditions = if random.percent(35) { vec![ask.context[0].clone()] } else { vec![] };
         let conditions =
             conditions.iter().map(|(key, value)| equals(key, &[value, "us-gov-west-1"])).collect();
         let resources = vec![format!("{}*", &ask.resource[..cut])];
@@ -394,9 +397,7 @@ impl Schedule {
 pub fn profile(single: &Single) -> String {
     let statements = || single.policies.iter().flat_map(|policy| &policy.statements);
     let service = single.ask.action.split(':').next().unwrap_or_default();
-    let shares = statements()
-        .filter(|s| s.actions.iter().any(|a| a.starts_with(service)))
-        .count();
+    let shares = statements().filter(|s| s.actions.iter().any(|a| a.starts_with(service))).count();
     let fits = statements().filter(|s| s.fits_action(&single.ask)).count();
     let conditions = statements().filter(|s| !s.conditions.is_empty()).count();
     let total = count(&single.policies);
@@ -417,8 +418,7 @@ mod tests {
         assert_eq!((a().statements(), b().statements(), c().statements()), (3, 100, 2_000));
         let c = c();
         let statements: Vec<&Statement> = c.policies.iter().flat_map(|p| &p.statements).collect();
-        let applying: Vec<usize> =
-            (0..2_000).filter(|n| statements[*n].applies(&c.ask)).collect();
+        let applying: Vec<usize> = (0..2_000).filter(|n| statements[*n].applies(&c.ask)).collect();
         assert_eq!(applying, [36, 1_139]);
         let about = |s: &&&Statement| s.actions.iter().any(|a| a.starts_with("s3:"));
         assert!(statements.iter().filter(about).count() >= 150);

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod advisories;
 mod attacks;
 mod bad_designs;
+mod bench;
 mod layers;
 mod licences;
 mod manifests;
@@ -24,6 +25,7 @@ usage: cargo xtask TASK
   tidy      layers, sizes, banned words, manifests, licences, advisories, paths, named tests
   attacks   write docs/reference/attacks.md anew
   bad-designs  put known mistakes into a copy and demand that the tests of the deletion fail
+  bench policy  measure policy decisions, and write the tables of docs/explanation/performance.md anew
   python    make sure of the Python clients of the tests and print their interpreter";
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(&root),
         "attacks" => tidy::tracked(&root).and_then(|tracked| attacks::write(&root, &tracked)),
         "bad-designs" => bad_designs::run(&root),
+        "bench" => bench::run(&root, &std::env::args().nth(2).unwrap_or_default()),
         "python" => python::ensure(&root).map(|path| println!("{}", path.display())),
         _ => Err(USAGE.to_owned()),
     };

@@ -7,10 +7,19 @@ use crate::tidy::Source;
 /// Problems of one manifest; none for other files.
 pub fn check(source: &Source) -> Vec<String> {
     match source.path.as_str() {
-        "Cargo.toml" => root(&source.text),
+        "Cargo.toml" => root("Cargo.toml", &source.text),
+        // A folder with a lock file of its own, such as the bench, is a root too.
+        path if path.ends_with("/Cargo.toml") && has_workspace(&source.text) => {
+            root(path, &source.text)
+        }
         path if path.ends_with("/Cargo.toml") => member(path, &source.text),
         _ => Vec::new(),
     }
+}
+
+/// Whether a manifest opens a workspace.
+fn has_workspace(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == "[workspace]")
 }
 
 /// Lines of dependency tables, each with its table's name.
@@ -25,7 +34,7 @@ fn dependencies(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-fn root(text: &str) -> Vec<String> {
+fn root(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     // A comment gives the reason of all lines down to the next comment.
     let mut reason = false;
@@ -36,7 +45,7 @@ fn root(text: &str) -> Vec<String> {
         } else if line.starts_with('#') {
             reason = true;
         } else if line.contains('=') && !line.contains("path = ") && !reason {
-            problems.push(format!("Cargo.toml:{}: a dependency without its reason", number + 1));
+            problems.push(format!("{path}:{}: a dependency without its reason", number + 1));
         }
     }
     problems
@@ -66,6 +75,9 @@ mod tests {
         let version = "[package]\nversion = \"1\"\n[dev-dependencies]\n";
         assert_eq!(found("a/Cargo.toml", &format!("{version}a = {{ workspace = true }}\n")), 0);
         assert_eq!(found("a/Cargo.toml", &format!("{version}a = \"1\"\n")), 1);
+        let own = "[workspace]\n[dependencies]\n";
+        assert_eq!(found("a/Cargo.toml", &format!("{own}# Why.\na = \"1\"\n")), 0);
+        assert_eq!(found("a/Cargo.toml", &format!("{own}a = \"1\"\n")), 1);
         assert_eq!(found("a/other.toml", &format!("{version}a = \"1\"\n")), 0);
     }
 }

@@ -31,8 +31,8 @@ impl Meter for Counter {
             f();
         }
         let after = ALLOCATOR.stats();
-        let count = (after.allocations + after.reallocations)
-            - (before.allocations + before.reallocations);
+        let count =
+            (after.allocations + after.reallocations) - (before.allocations + before.reallocations);
         count as f64 / f64::from(calls)
     }
 

@@ -33,7 +33,7 @@ m = fits(p.act, r.act) && fits(p.res, r.res) && (p.cond == \"\" || holds(p.cond,
 
 impl Engine for Casbin {
     const NAME: &'static str = "casbin 2.20";
-    const FLEET: Result<usize, &'static str> = Ok(1_000);
+    const FLEET: Result<usize, &'static str> = Ok(crate::workloads::PRINCIPALS);
     type Source = String;
     type World = ();
     type Loaded = Enforcer;

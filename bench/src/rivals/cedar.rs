@@ -91,8 +91,7 @@ fn write_policy(text: &mut String, statement: &Statement) {
         Effect::Allow => "permit",
         Effect::Deny => "forbid",
     };
-    let actions: Vec<String> =
-        statement.actions.iter().map(|a| format!("Action::{a:?}")).collect();
+    let actions: Vec<String> = statement.actions.iter().map(|a| format!("Action::{a:?}")).collect();
     let scope = match actions.as_slice() {
         [only] if only.contains('*') => format!("action in {only}"),
         [only] => format!("action == {only}"),

@@ -44,11 +44,15 @@ impl Engine for Regorus {
             }
         }
         let mut text = "package bench\nimport rego.v1\ndefault allow := false\n".to_owned();
-        text.push_str("allow if { permit; not deny }\ndefault permit := false\ndefault deny := false\n");
+        text.push_str(
+            "allow if { permit; not deny }\ndefault permit := false\ndefault deny := false\n",
+        );
         for ((deny, service), bodies) in &groups {
             let head = if *deny { "deny" } else { "permit" };
             let rule = rule(*deny, service);
-            text.push_str(&format!("{head} if {{ input.service == {service:?}; {rule} }}\n{bodies}"));
+            text.push_str(&format!(
+                "{head} if {{ input.service == {service:?}; {rule} }}\n{bodies}"
+            ));
         }
         Ok(text)
     }
@@ -131,8 +135,7 @@ fn ways(subject: &str, patterns: &[String], like: bool) -> Vec<String> {
         [only] => ways.push(format!("{subject} == {only:?}")),
         many => ways.push(format!("{subject} in {{{}}}", quoted(many))),
     }
-    let heads: Vec<String> =
-        prefixes.iter().map(|p| p.trim_end_matches('*').to_owned()).collect();
+    let heads: Vec<String> = prefixes.iter().map(|p| p.trim_end_matches('*').to_owned()).collect();
     match heads.as_slice() {
         [] => {}
         [only] => ways.push(format!("startswith({subject}, {only:?})")),

@@ -6,10 +6,10 @@
 use serde_json::{Value, json};
 use wami::arn::WamiArn;
 use wami::context::WamiContext;
+use wami::service::auth::PolicySource;
 use wami::service::auth::policy_evaluator::{
     PolicyEffect, evaluate_policy_document, parse_policy_doc,
 };
-use wami::service::auth::PolicySource;
 use wami::types::PolicyDocument;
 
 use crate::engine::Engine;
@@ -27,14 +27,17 @@ pub struct Request {
 
 impl Engine for Wami {
     const NAME: &'static str = "wami 0.18";
-    const FLEET: Result<usize, &'static str> = Err("its requests carry no context keys but its own");
+    const FLEET: Result<usize, &'static str> =
+        Err("its requests carry no context keys but its own");
     type Source = Vec<String>;
     type World = ();
     type Loaded = Vec<(PolicySource, PolicyDocument)>;
     type Request = Request;
 
     fn render(policies: &[Policy], asks: &[Ask]) -> Result<Vec<String>, String> {
-        let [ask] = asks else { return Err("conditions are translated for one question".to_owned()) };
+        let [ask] = asks else {
+            return Err("conditions are translated for one question".to_owned());
+        };
         Ok(policies.iter().map(|policy| document(policy, ask)).collect())
     }
 
