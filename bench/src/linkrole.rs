@@ -3,46 +3,103 @@
 //! A set is what a server keeps for a principal: compiled once, and shared by all whose documents are the same.
 
 use policy::{
-    Context, Decision, Document, Evaluate, Named, PolicyKind, PolicySet, Principal, PrincipalKind,
-    Request, ResourceKind, ResourcePolicy, Spec,
+    Context, Document, Effect, Named, PolicyKind, Principal, PrincipalKind, Request, ResourceKind,
 };
 
+use self::engine::{Layers, Reason, Set};
 use crate::engine::Engine;
 use crate::render;
 use crate::work::{Ask, Policy};
 use crate::workloads::PRINCIPALS;
 
+/// The plain evaluator behind the interface of a compiled one.
+mod engine {
+    use policy::{
+        Decision, Document, Effect, Evaluate, Layer, Named, PolicySet, Request, ResourceKind,
+        ResourcePolicy, Spec,
+    };
+
+    /// The policies of one layer.
+    pub struct Set {
+        policies: Vec<(String, Document)>,
+    }
+
+    impl Set {
+        /// Takes in the policies of one layer.
+        pub fn new(policies: &[Named<'_>]) -> Set {
+            let own = |named: &Named<'_>| (named.name.to_owned(), named.document.clone());
+            Set { policies: policies.iter().map(own).collect() }
+        }
+
+        fn named(&self) -> Vec<Named<'_>> {
+            self.policies.iter().map(|(name, document)| Named { name, document }).collect()
+        }
+    }
+
+    /// The sets that bear on a request.
+    #[derive(Default)]
+    pub struct Layers<'a> {
+        pub identity: &'a [&'a Set],
+        pub boundary: Option<&'a Set>,
+        pub session: Option<&'a Set>,
+        pub resource: Option<(&'a Set, ResourceKind)>,
+        pub scp: Option<&'a [Set]>,
+    }
+
+    /// The statement that decided.
+    #[derive(Clone, Copy)]
+    pub struct Reason {
+        pub statement: usize,
+    }
+
+    /// The outcome.
+    pub struct Verdict {
+        pub effect: Effect,
+        pub layer: Layer,
+        pub reason: Option<Reason>,
+    }
+
+    impl Layers<'_> {
+        /// The outcome with the statement that decided.
+        pub fn verdict(&self, request: &Request) -> Verdict {
+            let decision = self.decide(request);
+            let mut decisive = decision.matched.iter().filter(|m| m.layer == decision.layer);
+            let reason =
+                decisive.next_back().map(|matched| Reason { statement: matched.statement });
+            Verdict { effect: decision.effect, layer: decision.layer, reason }
+        }
+
+        /// The outcome with every statement that matched.
+        pub fn decide(&self, request: &Request) -> Decision {
+            let resource = self.resource.map(|(set, kind)| (set.named(), kind));
+            let resource = resource.as_ref().and_then(|(policies, kind)| {
+                let policy = *policies.first()?;
+                Some(ResourcePolicy { policy, kind: *kind })
+            });
+            let policies = PolicySet {
+                identity: self.identity.iter().flat_map(|set| set.named()).collect(),
+                boundary: self.boundary.map(Set::named),
+                session: self.session.map(Set::named),
+                scp: self.scp.map(|levels| levels.iter().map(Set::named).collect()),
+                resource,
+                ..PolicySet::default()
+            };
+            Spec.decide(request, &policies)
+        }
+    }
+}
+
 /// The engine.
 pub struct Linkrole;
 
-/// A compiled set of policies of one layer.
-pub struct Set {
-    policies: Vec<(String, Document)>,
-}
-
-impl Set {
-    /// Reads and compiles documents.
-    pub fn new(texts: &[(String, String)], kind: PolicyKind) -> Set {
-        let read = |(name, text): &(String, String)| {
-            (name.clone(), Document::read(text, kind).expect("written here"))
-        };
-        Set { policies: texts.iter().map(read).collect() }
-    }
-
-    fn named(&self) -> Vec<Named<'_>> {
-        self.policies.iter().map(|(name, document)| Named { name, document }).collect()
-    }
-}
-
-/// The verdict alone, as a server asks for it on every call.
-fn verdict(layers: &PolicySet<'_>, request: &Request) -> bool {
-    Spec.decide(request, layers).allowed()
-}
-
-/// The verdict with the statement that decided, as a server asks for it when it writes a trail.
-fn reason(layers: &PolicySet<'_>, request: &Request) -> Option<usize> {
-    let decision: Decision = Spec.decide(request, layers);
-    decision.matched.last().map(|matched| matched.statement)
+/// Reads documents and compiles them; the documents themselves are not needed for decisions.
+fn compile(texts: &[(String, String)], kind: PolicyKind) -> Set {
+    let read = |text: &str| Document::read(text, kind).expect("written here");
+    let documents: Vec<Document> = texts.iter().map(|(_, text)| read(text)).collect();
+    let named = texts.iter().zip(&documents);
+    let named: Vec<Named<'_>> =
+        named.map(|((name, _), document)| Named { name, document }).collect();
+    Set::new(&named)
 }
 
 fn principal() -> Principal {
@@ -69,7 +126,7 @@ impl Engine for Linkrole {
     fn world(_: &[String], _: &[Ask]) {}
 
     fn load(source: &Vec<(String, String)>) -> Set {
-        Set::new(source, PolicyKind::Identity)
+        compile(source, PolicyKind::Identity)
     }
 
     fn request(ask: &Ask) -> Request {
@@ -89,14 +146,27 @@ impl Engine for Linkrole {
 
     #[inline]
     fn allowed((): &(), set: &mut Set, request: &Request) -> bool {
-        verdict(&PolicySet { identity: set.named(), ..PolicySet::default() }, request)
+        identity_only(&[set]).verdict(request).effect == Effect::Allow
     }
 }
 
-/// Whether a request is allowed and which statement decided; `None` when no statement did.
+#[inline]
+fn identity_only<'a>(identity: &'a [&'a Set]) -> Layers<'a> {
+    Layers { identity, ..Layers::default() }
+}
+
+/// Which statement decided, as a server wants to know it for its trail; `None` when no statement did.
 #[inline]
 pub fn with_reason(set: &Set, request: &Request) -> Option<usize> {
-    reason(&PolicySet { identity: set.named(), ..PolicySet::default() }, request)
+    let verdict = identity_only(&[set]).verdict(request);
+    let _ = std::hint::black_box(verdict.layer);
+    verdict.reason.map(|Reason { statement, .. }| statement)
+}
+
+/// How many statements matched, each found and named, as somebody wants to know who asks for an explanation.
+#[inline]
+pub fn with_all_reasons(set: &Set, request: &Request) -> usize {
+    identity_only(&[set]).decide(request).matched.len()
 }
 
 /// Workload (e): the policies of every layer, compiled.
@@ -113,7 +183,7 @@ impl Layered {
     /// Compiles the layers. `identity` and its question are those of workload (b).
     pub fn new(identity: &[Policy], ask: &Ask) -> Layered {
         let one = |name: &str, kind: PolicyKind, text: &str| {
-            Set::new(&[(name.to_owned(), text.to_owned())], kind)
+            compile(&[(name.to_owned(), text.to_owned())], kind)
         };
         let arn = "arn:aws:sts::210987654321:assumed-role/report-reader/session";
         let role = "arn:aws:iam::210987654321:role/report-reader";
@@ -137,18 +207,14 @@ impl Layered {
     /// Whether the request is allowed.
     #[inline]
     pub fn allowed(&self) -> bool {
-        let resource = self.resource.named();
-        let layers = PolicySet {
-            identity: self.identity.named(),
-            boundary: Some(self.boundary.named()),
-            session: Some(self.session.named()),
-            scp: Some(self.scp.iter().map(Set::named).collect()),
-            resource: resource
-                .first()
-                .map(|policy| ResourcePolicy { policy: *policy, kind: ResourceKind::Generic }),
-            ..PolicySet::default()
+        let layers = Layers {
+            identity: &[&self.identity],
+            boundary: Some(&self.boundary),
+            session: Some(&self.session),
+            scp: Some(&self.scp),
+            resource: Some((&self.resource, ResourceKind::Generic)),
         };
-        verdict(&layers, &self.request)
+        layers.verdict(&self.request).effect == Effect::Allow
     }
 }
 
@@ -198,7 +264,7 @@ impl Tempting {
             context: Vec::new(),
         };
         Tempting {
-            set: Set::new(&[("tempting".to_owned(), text)], PolicyKind::Identity),
+            set: compile(&[("tempting".to_owned(), text)], PolicyKind::Identity),
             request: Linkrole::request(&ask),
         }
     }

@@ -215,6 +215,9 @@ fn own(text: &mut String, figures: &Figures) {
         ("linkrole with reason", "a", "(a) with the statement that decided"),
         ("linkrole with reason", "b", "(b) with the statement that decided"),
         ("linkrole with reason", "c", "(c) with the statement that decided"),
+        ("linkrole with all reasons", "a", "(a) with every statement that matched"),
+        ("linkrole with all reasons", "b", "(b) with every statement that matched"),
+        ("linkrole with all reasons", "c", "(c) with every statement that matched"),
     ];
     for (engine, workload, about) in rows {
         let allocations = number(figures.get("allocations", engine, workload));

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use crate::engine::{Engine, Many, patterns};
 use crate::floor::Floor;
-use crate::linkrole::{Layered, Linkrole, Tempting, with_reason};
+use crate::linkrole::{Layered, Linkrole, Tempting, with_all_reasons, with_reason};
 use crate::names::Names;
 use crate::rivals::{casbin::Casbin, cedar::Cedar, iam_rs::IamRs, regorus::Regorus, wami::Wami};
 use crate::work::{Single, count};
@@ -194,6 +194,11 @@ fn own<M: Meter>(meter: &M, figures: &mut Figures) {
             black_box(with_reason(&set, black_box(&request)));
         });
         figures.note(metric, "linkrole with reason", workload.name, number);
+        assert!(with_all_reasons(&set, &request) > 0, "a statement matched");
+        let number = meter.call(|| {
+            black_box(with_all_reasons(&set, black_box(&request)));
+        });
+        figures.note(metric, "linkrole with all reasons", workload.name, number);
     }
     for (at, (principals, distinct)) in SCALE.into_iter().enumerate() {
         let fleet = Fleet::new(principals, distinct);

@@ -348,7 +348,14 @@ impl Fleet {
             let number = random.below(self.principals);
             let wanted = allowed * 2 <= schedule.turns.len();
             let own = self.own_ask(number);
-            let ask = if wanted { own } else { random.below(self.asks.len()) };
+            let ask = if wanted {
+                own
+            } else if random.percent(50) {
+                random.below(self.asks.len())
+            } else {
+                // About the same service, so that the refusal is not found by the service alone.
+                if own + ALL.len() < ASKS { own + ALL.len() } else { own - ALL.len() }
+            };
             if allows(&self.policies(number), &self.asks[ask]) != wanted {
                 continue;
             }
