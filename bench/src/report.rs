@@ -94,7 +94,7 @@ fn three(number: f64) -> String {
 
 fn number(number: Option<f64>) -> String {
     match number {
-        Some(n) if n.fract() == 0.0 && n < 10.0 => format!("{n:.0}"),
+        Some(n) if n.fract() == 0.0 && n < 1e3 => format!("{n:.0}"),
         Some(n) => three(n),
         None => "-".to_owned(),
     }
@@ -232,7 +232,7 @@ fn scale(text: &mut String, figures: &Figures) {
             "principals",
             "policies",
             "one decision",
-            "loading one principal",
+            "loading all policies",
             "bytes of policies each",
             "bytes of the table of names each",
         ],
@@ -242,13 +242,14 @@ fn scale(text: &mut String, figures: &Figures) {
         let workload = format!("{principals} {kind}");
         let share = distinct as f64 / principals as f64;
         // Three statements make a policy.
-        let load = figures.get("load", OWN, &workload).map(|ns| ns * POLICIES * 3.0 * share);
+        let statements = POLICIES * 3.0 * distinct as f64;
+        let load = figures.get("load", OWN, &workload).map(|ns| ns * statements);
         let bytes = figures.get("bytes", OWN, &workload).map(|bytes| bytes * POLICIES * share);
         let table = figures.get("bytes", "table of names", &workload);
         row(
             text,
             &[
-                three(principals as f64),
+                number(Some(principals as f64)),
                 kind.to_owned(),
                 time(figures.get("ns", OWN, &workload)),
                 time(load),
