@@ -5,12 +5,15 @@
 //! source, no state. Time comes only from the request's context. It does not store principals, resolve
 //! names to principals or know which operations exist.
 
+mod case_form;
+pub mod cases;
 pub mod condition;
 pub mod decision;
 pub mod document;
 pub mod json;
 pub mod lint;
 pub mod name;
+pub mod owned;
 pub mod parse;
 mod parse_name;
 pub mod pattern;
@@ -27,6 +30,7 @@ pub use document::{
 };
 pub use lint::{Finding, Severity, check};
 pub use name::{Arn, Dialect, Entity};
+pub use owned::{OwnedPolicies, OwnedPolicy};
 pub use parse::ParseError;
 pub use pattern::{Pattern, Template};
 pub use request::{
