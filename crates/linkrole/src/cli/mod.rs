@@ -5,10 +5,12 @@
 
 mod account;
 mod audit;
+mod cases;
 mod checks;
 mod demo;
 mod dev;
 mod output;
+mod policy;
 mod remote;
 mod serve;
 mod service;
@@ -69,7 +71,7 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Policy documents
     #[command(subcommand)]
-    Policy(checks::PolicyCommand),
+    Policy(policy::PolicyCommand),
     /// Check the store of a stopped server
     #[command(after_help = "Example:\n  linkrole fsck --data-dir /var/lib/linkrole")]
     Fsck(checks::FsckArgs),
@@ -108,7 +110,7 @@ enum DialectArg {
     Alibaba,
 }
 
-impl From<DialectArg> for policy::Dialect {
+impl From<DialectArg> for ::policy::Dialect {
     fn from(dialect: DialectArg) -> Self {
         match dialect {
             DialectArg::Aws => Self::Aws,
@@ -130,7 +132,8 @@ pub fn run() -> ExitCode {
         Command::Account(command) => account::run(command, cli.output),
         Command::Slr(command) => slr::run(command, cli.output),
         Command::Audit(command) => audit::run(command, cli.output),
-        Command::Policy(command) => checks::policy(&command, cli.output),
+        // Its exit codes tell an answer that is no from input that cannot be read.
+        Command::Policy(command) => return policy::run(&command, cli.output),
         Command::Fsck(args) => checks::fsck(&args, cli.output),
         Command::Health(args) => checks::health(&args),
         Command::Completions { shell } => {

@@ -1,0 +1,143 @@
+//! Commands about policies: checks of documents, and questions with and without expected answers.
+//!
+//! They need no server and keep nothing. Exit codes are those of their help texts: an answer that is no is 1,
+//! input that cannot be read is 2.
+
+use super::cases::{self, EvalArgs, TestArgs};
+use super::output::{self, Output};
+use ::policy::{PolicyKind, Severity};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// Find what is wrong with policy documents, or risky in them
+    #[command(
+        after_help = "Example:\n  linkrole policy check --kind trust trust.json\n  linkrole policy check - < policy.json"
+    )]
+    Check(CheckArgs),
+    /// Run case files and compare the answers with the expected ones
+    #[command(
+        after_help = "Exit codes: 0 all pass, 1 an answer differs, 2 a file cannot be read.\n\nExample:\n  linkrole policy test cases/\n  linkrole policy test --only scp --explain cases/layers.json\n  linkrole policy test - < cases.json"
+    )]
+    Test(TestArgs),
+    /// Decide the requests of case files, whatever answers they expect
+    #[command(
+        after_help = "Exit codes: 0 done, 2 a file cannot be read.\n\nExample:\n  linkrole policy eval --format jsonl cases.json"
+    )]
+    Eval(EvalArgs),
+    /// Say which policy texts of case files may be stored, whatever they expect
+    #[command(
+        after_help = "Exit codes: 0 done, 2 a file cannot be read.\n\nExample:\n  linkrole policy validate --format jsonl cases.json"
+    )]
+    Validate(EvalArgs),
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// What the documents are
+    #[arg(long, value_enum, default_value_t = KindArg::Identity)]
+    kind: KindArg,
+    /// Files; `-` is standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    Identity,
+    Resource,
+    Trust,
+    Scp,
+    Rcp,
+    Boundary,
+    Session,
+}
+
+impl From<KindArg> for PolicyKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Identity => Self::Identity,
+            KindArg::Resource => Self::Resource,
+            KindArg::Trust => Self::Trust,
+            KindArg::Scp => Self::Scp,
+            KindArg::Rcp => Self::Rcp,
+            KindArg::Boundary => Self::Boundary,
+            KindArg::Session => Self::Session,
+        }
+    }
+}
+
+/// The exit code of input that cannot be read, as of wrong use.
+pub const UNREADABLE: u8 = 2;
+
+/// Carries out a command. `false` is an answer that is no; an error is input that cannot be read.
+pub fn run(command: &PolicyCommand, output: Output) -> ExitCode {
+    let done = match command {
+        PolicyCommand::Check(args) => check(args, output),
+        PolicyCommand::Test(args) => cases::test(args, output),
+        PolicyCommand::Eval(args) => cases::eval(args, output),
+        PolicyCommand::Validate(args) => cases::validate(args, output),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::from(UNREADABLE)
+        }
+    }
+}
+
+/// Checks policy documents; fails when one of them has an error.
+fn check(args: &CheckArgs, output: Output) -> Result<bool, String> {
+    let mut findings = Vec::new();
+    let mut errors = 0;
+    for file in &args.files {
+        let text = read(file)?;
+        for finding in ::policy::check(&text, PolicyKind::from(args.kind)) {
+            errors += usize::from(finding.severity == Severity::Error);
+            findings.push(json!({
+                "file": file.display().to_string(),
+                "severity": format!("{:?}", finding.severity).to_lowercase(),
+                "code": finding.code,
+                "line": finding.line,
+                "column": finding.column,
+                "path": finding.path,
+                "message": finding.message,
+                "fix": finding.fix,
+            }));
+        }
+    }
+    let headings = ["WHERE", "SEVERITY", "CODE", "MESSAGE", "FIX"];
+    output::print(output, &json!({ "findings": findings }), &headings, |value| {
+        let all = value.pointer("/findings").and_then(|f| f.as_array()).cloned();
+        let all = all.unwrap_or_default();
+        all.iter()
+            .map(|f| {
+                let text = |name: &str| output::text(f, &format!("/{name}"));
+                let place = format!("{}:{}:{}", text("file"), text("line"), text("column"));
+                vec![place, text("severity"), text("code"), text("message"), text("fix")]
+            })
+            .collect()
+    })?;
+    if errors > 0 {
+        output::complain(&format!("{errors} errors in {} files", args.files.len()));
+    }
+    Ok(errors == 0)
+}
+
+/// The text of a file, or of standard input for `-`.
+pub fn read(file: &Path) -> Result<String, String> {
+    let at = file.display();
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map_err(|e| format!("standard input: {e}"))?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {at}: {e}"))?;
+    }
+    Ok(text)
+}
