@@ -43,5 +43,6 @@ clients! {
     aws_command_line_on_disk: "test_cli" on "disk";
     our_command_line_on_disk: "test_commands" on "disk";
     edges_of_the_server_on_disk: "test_edge" on "disk";
+    schema_of_case_files: "test_schema" on "none";
     kill_at_random_moments: "test_kill" on "disk";
 }
