@@ -298,7 +298,7 @@ impl ResourceForm {
 
 /// How a resource's policy counts when a case does not say: roles of IAM have trust policies, keys of KMS key
 /// policies.
-fn infer_kind(resource: &str) -> ResourceKind {
+pub(crate) fn infer_kind(resource: &str) -> ResourceKind {
     match Arn::parse(resource) {
         Some(arn) if arn.service == "iam" && arn.resource.starts_with("role/") => {
             ResourceKind::Trust

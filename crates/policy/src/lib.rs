@@ -7,9 +7,11 @@
 
 mod case_form;
 pub mod cases;
+pub mod change;
 pub mod condition;
 pub mod decision;
 pub mod document;
+pub mod explain;
 pub mod json;
 pub mod lint;
 pub mod name;
@@ -20,14 +22,17 @@ pub mod pattern;
 pub mod principal;
 pub mod request;
 pub mod spec;
+mod suggest;
 pub mod value;
 
+pub use change::{Change, Site};
 pub use condition::{Condition, Operator, OperatorClass, Quantifier, Truth};
 pub use decision::{Decision, Effect, Evaluate, Layer, Matched, denial_text};
 pub use document::{
     Actions, Document, PolicyKind, PrincipalEntry, PrincipalList, Principals, Resources, Statement,
     StatementEffect,
 };
+pub use explain::{Closest, Explanation, Failing, Suggestion, explain};
 pub use lint::{Finding, Severity, check};
 pub use name::{Arn, Dialect, Entity};
 pub use owned::{OwnedPolicies, OwnedPolicy};

@@ -1,6 +1,7 @@
 //! Case files on the command line: run them, or only print what they are answered.
 
 use super::DialectArg;
+use super::explain::Told;
 use super::output::{self, Output};
 use super::policy::read;
 use ::policy::cases::{self, Case, EvaluateCase, MALFORMED, ParseCase, Task, Verdict};
@@ -33,6 +34,9 @@ pub struct Selection {
 
 #[derive(Args)]
 pub struct TestArgs {
+    /// Say of every difference why the decision came out as it did
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     selection: Selection,
 }
@@ -130,7 +134,10 @@ pub fn test(args: &TestArgs, output: Output) -> Result<bool, String> {
                 Verdict::Skipped(_) => count.skipped += 1,
                 Verdict::Failed(why) => {
                     count.failed += 1;
-                    differences.push(json!({"file": file, "id": case.id, "difference": why}));
+                    let explanation = if args.explain { explained(case) } else { None };
+                    differences.push(json!({
+                        "file": file, "id": case.id, "difference": why, "explanation": explanation,
+                    }));
                 }
             }
         }
@@ -165,11 +172,23 @@ fn run(selection: &Selection, case: &Case) -> Verdict {
     }
 }
 
+/// Why a case is answered as it is; nothing for a policy text or refused policies.
+fn explained(case: &Case) -> Option<String> {
+    match &case.task {
+        Task::Evaluate(task) => Told::of(task).ok().map(|told| told.text()),
+        Task::Parse(_) => None,
+    }
+}
+
 fn print_differences(differences: &[Value]) -> Result<(), String> {
     for difference in differences.iter().take(DIFFERENCES_MAX) {
         let text = |name: &str| output::text(difference, name);
         output::line(&format!("\n{} in {}", text("/id"), text("/file")))?;
-        output::line(&format!("  {}", text("/difference").replace('\n', "\n  ")))?;
+        for part in [text("/difference"), text("/explanation")] {
+            if !part.is_empty() {
+                output::line(&format!("  {}", part.replace('\n', "\n  ")))?;
+            }
+        }
     }
     let more = differences.len().saturating_sub(DIFFERENCES_MAX);
     if more > 0 {

@@ -9,6 +9,7 @@ mod cases;
 mod checks;
 mod demo;
 mod dev;
+mod explain;
 mod output;
 mod policy;
 mod remote;

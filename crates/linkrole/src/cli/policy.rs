@@ -4,6 +4,7 @@
 //! input that cannot be read is 2.
 
 use super::cases::{self, EvalArgs, TestArgs};
+use super::explain::{self, ExplainArgs, SimulateArgs};
 use super::output::{self, Output};
 use ::policy::{PolicyKind, Severity};
 use clap::{Args, Subcommand, ValueEnum};
@@ -34,6 +35,16 @@ pub enum PolicyCommand {
         after_help = "Exit codes: 0 done, 2 a file cannot be read.\n\nExample:\n  linkrole policy validate --format jsonl cases.json"
     )]
     Validate(EvalArgs),
+    /// Say why a request is allowed or denied, and what would have changed it
+    #[command(
+        after_help = "Condition keys that follow from the principal (aws:PrincipalArn, aws:PrincipalAccount, aws:username) are set\nunless given.\n\nExample:\n  linkrole policy explain cases.json --id read-own-bucket\n  linkrole policy explain --action s3:GetObject --resource arn:aws:s3:::b/k \\\n    --principal arn:aws:iam::111122223333:user/alice --identity reader.json --context aws:SourceIp=10.0.0.1"
+    )]
+    Explain(ExplainArgs),
+    /// Decide actions on resources under policies given as files
+    #[command(
+        after_help = "Exit codes: 0 all are allowed, 1 one is denied, 2 a file cannot be read.\n\nExample:\n  linkrole policy simulate --principal arn:aws:iam::111122223333:user/alice --identity reader.json \\\n    --action s3:GetObject --action s3:PutObject --resource arn:aws:s3:::b/k"
+    )]
+    Simulate(SimulateArgs),
 }
 
 #[derive(Args)]
@@ -81,6 +92,8 @@ pub fn run(command: &PolicyCommand, output: Output) -> ExitCode {
         PolicyCommand::Test(args) => cases::test(args, output),
         PolicyCommand::Eval(args) => cases::eval(args, output),
         PolicyCommand::Validate(args) => cases::validate(args, output),
+        PolicyCommand::Explain(args) => explain::explain_one(args, output),
+        PolicyCommand::Simulate(args) => explain::simulate(args, output),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

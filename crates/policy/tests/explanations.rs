@@ -1,0 +1,154 @@
+//! Explanations of every decision of the corpus: what they say of statements is so, and every suggestion,
+//! carried out, turns the decision around.
+#![expect(clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+
+use std::path::Path;
+
+use policy::cases::{self, EvaluateCase, Task};
+use policy::{Change, Decision, Effect, Evaluate, OwnedPolicies, Request, Spec, explain};
+
+/// Every case of the corpus whose policies are accepted.
+fn corpus() -> Vec<(String, Box<EvaluateCase>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/policy");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the corpus is there") {
+        let text = std::fs::read_to_string(entry.expect("readable").path()).expect("readable");
+        for case in cases::read(&text).expect("a case file") {
+            if !cases::DIALECTS.contains(&case.dialect) {
+                continue;
+            }
+            if let Task::Evaluate(task) = case.task
+                && task.policies().is_ok()
+            {
+                all.push((case.id, task));
+            }
+        }
+    }
+    all
+}
+
+fn decide(request: &Request, policies: &OwnedPolicies) -> Decision {
+    Spec.decide(request, &policies.as_set())
+}
+
+#[test]
+fn every_suggestion_turns_the_decision_around() {
+    let (mut suggestions, mut without) = (0, Vec::new());
+    for (id, task) in corpus() {
+        let policies = task.policies().expect("accepted");
+        let decision = decide(&task.request, &policies);
+        let explanation = explain(&task.request, &policies.as_set(), &decision);
+        for suggestion in &explanation.suggestions {
+            assert!(!suggestion.changes.is_empty(), "{id}");
+            let (mut request, mut changed) = (task.request.clone(), policies.clone());
+            for change in &suggestion.changes {
+                assert!(change.apply(&mut request, &mut changed), "{id}: {change:?} does not fit");
+            }
+            let after = decide(&request, &changed);
+            assert_ne!(after.allowed(), decision.allowed(), "{id}: {}", suggestion.text());
+            suggestions += 1;
+        }
+        if explanation.suggestions.is_empty() {
+            without.push(format!("{id}: {:?} {:?}", decision.effect, decision.layer));
+        }
+    }
+    assert!(suggestions > 1000, "only {suggestions} suggestions");
+    assert!(without.len() < 20, "no suggestion for:\n{}", without.join("\n"));
+}
+
+#[test]
+fn every_change_of_a_suggestion_is_needed() {
+    for (id, task) in corpus() {
+        let policies = task.policies().expect("accepted");
+        let decision = decide(&task.request, &policies);
+        for suggestion in explain(&task.request, &policies.as_set(), &decision).suggestions {
+            for left_out in 0..suggestion.changes.len() {
+                let (mut request, mut changed) = (task.request.clone(), policies.clone());
+                let others = suggestion.changes.iter().enumerate().filter(|(n, _)| *n != left_out);
+                let fits = others.fold(true, |fits, (_, change): (usize, &Change)| {
+                    fits && change.apply(&mut request, &mut changed)
+                });
+                let after = decide(&request, &changed);
+                assert!(!fits || after.allowed() == decision.allowed(), "{id}: {left_out}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_decided_matched_and_what_came_closest_did_not() {
+    for (id, task) in corpus() {
+        let policies = task.policies().expect("accepted");
+        let decision = decide(&task.request, &policies);
+        let explanation = explain(&task.request, &policies.as_set(), &decision);
+        for site in &explanation.decided_by {
+            let listed = decision.matched.iter().any(|m| {
+                (m.layer, &m.policy, m.statement) == (site.layer, &site.policy, site.statement)
+            });
+            assert!(listed && site.layer == decision.layer, "{id}: {site:?}");
+        }
+        if decision.effect == Effect::ExplicitDeny {
+            assert!(!explanation.decided_by.is_empty(), "{id}: a deny without a statement");
+        }
+        let Some(closest) = explanation.closest else { continue };
+        assert_eq!((decision.effect, decision.layer), (Effect::ImplicitDeny, closest.site.layer));
+        assert!(!closest.failing.is_empty(), "{id}");
+    }
+}
+
+#[test]
+fn a_statement_fails_in_a_part_exactly_if_it_did_not_match() {
+    // Removing every statement but one keeps what that one does, so the parts can be told from outside.
+    let mut tried = 0;
+    for (id, task) in corpus() {
+        let mut policies = task.policies().expect("accepted");
+        let [policy] = policies.identity.as_mut_slice() else { continue };
+        if policy.document.statements().len() != 1 || policies.boundary.is_some() {
+            continue;
+        }
+        let decision = decide(&task.request, &policies);
+        if decision.effect != Effect::ImplicitDeny || !decision.matched.is_empty() {
+            continue;
+        }
+        let effect = policies.identity.first().and_then(|p| p.document.statements().first());
+        let allows = effect.is_some_and(|s| s.effect == policy::StatementEffect::Allow);
+        if allows && decision.layer == policy::Layer::Identity {
+            let closest = explain(&task.request, &policies.as_set(), &decision).closest;
+            assert!(closest.is_some(), "{id}: the statement did not match and nothing fails");
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "only {tried}");
+}
+
+#[test]
+fn reasons_are_told_in_words() {
+    let text = r#"{"format": "linkrole-cases/1", "cases": [{"id": "one", "kind": "evaluate",
+        "request": {"action": "s3:PutObject", "resource": "arn:aws:s3:::b/k",
+            "principal": {"type": "User", "arn": "arn:aws:iam::111122223333:user/a", "account": "111122223333"},
+            "context": {"aws:PrincipalTag/team": "red"}},
+        "policies": {"identity": [{"name": "p0", "document": {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::c/*"},
+            {"Effect": "Allow", "Action": "s3:*", "Resource": "*",
+             "Condition": {"StringEquals": {"aws:PrincipalTag/team": "blue"}}}]}}]}}]}"#;
+    let case = cases::read(text).expect("a case file").remove(0);
+    let Task::Evaluate(task) = case.task else { panic!("an evaluate case") };
+    let policies = task.policies().expect("accepted");
+    let decision = decide(&task.request, &policies);
+    let explanation = explain(&task.request, &policies.as_set(), &decision);
+    let closest = explanation.closest.expect("a statement is close");
+    assert_eq!(closest.site.text(), "statement 1 of identity policy `p0`");
+    let failing: Vec<String> = closest.failing.iter().map(policy::Failing::text).collect();
+    assert_eq!(
+        failing,
+        ["condition StringEquals on `aws:PrincipalTag/team` wants `blue`, and it is `red`"]
+    );
+    let suggestions: Vec<String> = explanation.suggestions.iter().map(|s| s.text()).collect();
+    assert_eq!(
+        suggestions,
+        [
+            "an Allow of s3:PutObject on arn:aws:s3:::b/k in an identity policy",
+            "a value of `aws:PrincipalTag/team` equal to `blue`",
+        ]
+    );
+}
