@@ -150,3 +150,140 @@ fn validate_prints_a_line_for_every_policy_text() {
     let table = policy(&["validate", "-"], &cases());
     assert!(table.out.starts_with("ID     VALID  CODE"), "{}", table.out);
 }
+
+/// A folder with some policies.
+fn policies() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    let files = [
+        (
+            "reader.json",
+            r#"{"Version": "2012-10-17", "Statement": [{"Sid": "Read", "Effect": "Allow", "Action": "s3:Get*",
+            "Resource": "arn:aws:s3:::b/*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}]}"#,
+        ),
+        (
+            "all.json",
+            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#,
+        ),
+        (
+            "compute.json",
+            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}}"#,
+        ),
+        (
+            "trust.json",
+            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {"Service": "backup.example.com"}}}"#,
+        ),
+        ("broken.json", r#"{"Version": "2012-10-17"}"#),
+    ];
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    folder
+}
+
+/// Runs with arguments in which `@name` stands for a file of [`policies`].
+fn with_policies(line: &str) -> Done {
+    let folder = policies();
+    let path = folder.path().to_str().expect("text");
+    let line = line.replace('@', &format!("{path}/"));
+    policy(&line.split_whitespace().collect::<Vec<_>>(), "")
+}
+
+const ALICE: &str = "--principal arn:aws:iam::111122223333:user/alice --identity @reader.json";
+
+#[test]
+fn simulate_prints_a_row_for_every_action_and_resource() {
+    let read = "simulate --action s3:GetObject --resource arn:aws:s3:::b/k";
+    let near = "--context aws:SourceIp=10.1.2.3";
+    let table = [
+        (format!("{read} {ALICE} {near}"), 0, "Allow         identity  statement 0 (`Read`)"),
+        (format!("{read} {ALICE}"), 1, "ImplicitDeny  identity  closest: statement 0"),
+        (format!("{read} --action s3:PutObject {ALICE} {near}"), 1, "s3:PutObject  arn:aws"),
+        (format!("{read} {ALICE} {near} --boundary @compute.json"), 1, "boundary  closest"),
+        (format!("{read} {ALICE} {near} --session @compute.json"), 1, "session"),
+        (format!("{read} {ALICE} {near} --scp @all.json --scp @compute.json"), 1, "scp"),
+        (
+            format!("{read} {ALICE} {near} --scp @all.json --scp @compute.json,@all.json"),
+            0,
+            "Allow",
+        ),
+        (format!("{read} --principal 111122223333"), 0, "Allow"),
+        (format!("{read} --principal *"), 1, "ImplicitDeny"),
+    ];
+    for (line, code, wanted) in table {
+        let done = with_policies(&line);
+        let squeezed = done.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wanted = wanted.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(done.code, code, "{line}: {}{}", done.out, done.err);
+        assert!(squeezed.contains(&wanted), "{line}: {squeezed}\nlacks: {wanted}");
+    }
+    let trust = "simulate --action sts:AssumeRole --resource arn:aws:iam::111122223333:role/r \
+                 --trust @trust.json --principal";
+    assert_eq!(with_policies(&format!("{trust} backup.example.com")).code, 0);
+    assert_eq!(with_policies(&format!("{trust} other.example.com")).code, 1);
+}
+
+#[test]
+fn wrong_questions_are_told_what_is_wrong_with_them() {
+    let read = "simulate --action s3:GetObject";
+    let table = [
+        (format!("{read} --principal nobody"), "`nobody` is no principal; give an ARN"),
+        (format!("{read} --principal arn:aws:s3:::b/k"), "is no kind of principal"),
+        (format!("{read} {ALICE} --context a"), "`--context a` has no `=`"),
+        (format!("{read} {ALICE} --boundary @no-such"), "cannot read"),
+        (format!("{read} {ALICE} --boundary @broken.json"), "broken.json`: "),
+        (read.to_owned(), "--principal"),
+        ("explain".to_owned(), "--action"),
+        (format!("{read} {ALICE} --trust @trust.json --resource-policy @trust.json"), "cannot be"),
+    ];
+    for (line, wanted) in table {
+        let done = with_policies(&line);
+        assert_eq!(done.code, 2, "{line}");
+        assert!(done.err.contains(wanted), "{line}: {}\nlacks: {wanted}", done.err);
+    }
+}
+
+#[test]
+fn explain_names_what_decided_and_what_would_have_changed_it() {
+    let ask = "explain --action s3:GetObject --resource arn:aws:s3:::b/k";
+    let done = with_policies(&format!("{ask} {ALICE} --context aws:SourceIp=192.0.2.1"));
+    assert_eq!(done.code, 0, "{}", done.err);
+    for wanted in [
+        "ImplicitDeny, decided by layer identity",
+        "is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k because no \
+         identity-based policy allows the s3:GetObject action",
+        "closest to allowing: statement 0 (`Read`) of identity policy",
+        "condition IpAddress on `aws:SourceIp` wants `10.0.0.0/8`, and it is `192.0.2.1`",
+        "an Allow of s3:GetObject on arn:aws:s3:::b/k in an identity policy",
+        "a value of `aws:SourceIp` equal to `10.0.0.0`",
+    ] {
+        assert!(done.out.contains(wanted), "{}\nlacks: {wanted}", done.out);
+    }
+    let done = with_policies(&format!("{ask} {ALICE} --context aws:SourceIp=10.0.0.1"));
+    assert!(done.out.contains("\nAllow: statement 0 (`Read`)"), "{}", done.out);
+    let done = with_policies(&format!("{ask} {ALICE} --output json"));
+    let value: Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(value["closest"]["failing"][0]["element"], json!("condition"));
+    assert_eq!(value["suggestions"][0]["changes"][0]["change"], json!("add_statement"));
+}
+
+#[test]
+fn explain_takes_a_case_by_its_id() {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("cases.json");
+    std::fs::write(&file, cases()).expect("written");
+    let file = file.to_str().expect("text");
+    let table = [
+        ("right", 0, "Allow, decided by layer identity"),
+        ("refused", 2, "policy `bad`: "),
+        ("parse", 2, "the case `parse` asks about no request"),
+        ("absent", 2, "has no case with the id `absent`"),
+    ];
+    for (id, code, wanted) in table {
+        let done = policy(&["explain", file, "--id", id], "");
+        assert_eq!(done.code, code, "{id}: {}", done.err);
+        assert!(done.out.contains(wanted) || done.err.contains(wanted), "{id}: {}", done.err);
+    }
+    let done = policy(&["test", "--explain", file], "");
+    assert!(done.out.contains("  Allow: statement 0 of identity policy `p`"), "{}", done.out);
+}

@@ -111,16 +111,20 @@ impl Change {
                 };
                 let effect = member("Effect");
                 let article = if effect == "Allow" { "an" } else { "a" };
-                let principal = match statement.get("Principal") {
-                    Some(Json::String(_)) | None => String::new(),
-                    Some(principal) => format!(" for the principal {principal}"),
+                let resource = match statement.get("Resource") {
+                    Some(_) => format!(" on {}", member("Resource")),
+                    None => String::new(),
                 };
-                format!(
-                    "{article} {effect} of {} on {}{principal} in {}",
-                    member("Action"),
-                    member("Resource"),
-                    place(*layer, *level)
-                )
+                let principal = match statement.get("Principal") {
+                    Some(Json::Object(members)) => {
+                        let names: Vec<&str> = members.values().filter_map(Json::as_str).collect();
+                        format!(" for {}", names.join(", "))
+                    }
+                    _ => String::new(),
+                };
+                let action = member("Action");
+                let place = place(*layer, *level);
+                format!("{article} {effect} of {action}{resource}{principal} in {place}")
             }
             Change::RemoveStatement { site } => {
                 format!("without {}", site.text())
