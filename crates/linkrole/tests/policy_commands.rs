@@ -287,3 +287,51 @@ fn explain_takes_a_case_by_its_id() {
     let done = policy(&["test", "--explain", file], "");
     assert!(done.out.contains("  Allow: statement 0 of identity policy `p`"), "{}", done.out);
 }
+
+#[test]
+fn check_tells_findings_in_three_forms_and_fails_on_errors_only() {
+    let bad = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "iam:ListRoles",
+        "Resource": "arn:aws:iam::111122223333:role/r"}}"#;
+    let done = policy(&["check", "-"], bad);
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.out.contains("-:2:21  warning   resource-ignored"), "{}", done.out);
+    let json: Value =
+        serde_json::from_str(&policy(&["check", "--output", "json", "-"], bad).out).expect("JSON");
+    assert_eq!(json["findings"][0]["code"], json!("resource-ignored"));
+    assert_eq!(json["findings"][0]["severity"], json!("warning"));
+    let sarif = policy(&["check", "--format", "sarif", "-"], bad);
+    let report: Value = serde_json::from_str(&sarif.out).expect("JSON");
+    assert_eq!(report["runs"][0]["results"][0]["ruleId"], json!("resource-ignored"));
+    for arguments in [&["check", "-"][..], &["check", "--format", "sarif", "-"]] {
+        let done = policy(arguments, "{");
+        assert_eq!((done.code, done.err.contains("1 errors in 1 files")), (1, true));
+    }
+    assert_eq!(policy(&["check", "no-such"], "").code, 2);
+}
+
+/// Policies as the documentation of the server's own operations would have them.
+#[test]
+fn check_knows_the_resources_and_keys_of_the_servers_own_operations() {
+    let statement = |action: &str, resource: &str, key: &str| {
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action,
+            "Resource": resource, "Condition": {"StringEquals": {key: "a"}}}})
+        .to_string()
+    };
+    let role = "arn:aws:iam::111122223333:role/*";
+    let linked = "arn:aws:iam::111122223333:role/aws-service-role/*";
+    let table = [
+        ("iam:CreateServiceLinkedRole", linked, "iam:AWSServiceName", ""),
+        ("iam:PassRole", role, "iam:PassedToService", ""),
+        ("iam:AttachRolePolicy", role, "iam:PolicyARN", ""),
+        ("iam:GetRole", role, "aws:ResourceTag/team", ""),
+        ("sts:AssumeRole", role, "sts:ExternalId", ""),
+        ("iam:GetRole", role, "iam:PolicyARN", "key-never-present"),
+        ("iam:GetRole", role, "aws:SourceIpp", "key-never-present"),
+        ("iam:GetUser", role, "aws:SourceIp", "resource-of-other-type"),
+    ];
+    for (action, resource, key, wanted) in table {
+        let done = policy(&["check", "--output", "text", "-"], &statement(action, resource, key));
+        let code = done.out.split('\t').nth(2).unwrap_or_default();
+        assert_eq!(code, wanted, "{action} {key}: {}", done.out);
+    }
+}

@@ -1,7 +1,7 @@
 //! Findings about a policy text: what is wrong, dangerous or useless in it, and what to write instead.
 //!
 //! Errors are the parser's. Warnings are about statements that are accepted and probably do not do what their
-//! author means; they need no knowledge of principals, resources or which actions exist.
+//! author means. What needs to know which actions exist is silent unless it is told; see `lint_facts`.
 
 use serde::Serialize;
 
@@ -11,6 +11,9 @@ use crate::document::{
     StatementEffect,
 };
 use crate::json::{self, Json, Node};
+use crate::lint_facts::{self, ActionFacts};
+use crate::lint_reach;
+use crate::parse::ParseError;
 use crate::pattern::Template;
 
 /// How bad a finding is.
@@ -47,29 +50,83 @@ pub struct Finding {
 /// The most findings that one check makes; whoever has as many starts with these.
 pub const FINDINGS_MAX: usize = 100;
 
-/// Checks a policy text that somebody wants to store; one error if it is refused, else warnings and suggestions.
+/// Checks a policy text that somebody wants to store: errors if it is refused, else warnings and suggestions.
 pub fn check(text: &str, kind: PolicyKind) -> Vec<Finding> {
+    check_with(text, kind, &ActionFacts::default())
+}
+
+/// As [`check`], with what is known of actions.
+pub fn check_with(text: &str, kind: PolicyKind, facts: &ActionFacts) -> Vec<Finding> {
     let document = match Document::parse(text, kind) {
         Ok(document) => document,
-        Err(error) => {
-            return vec![Finding {
-                severity: Severity::Error,
-                code: "malformed",
-                message: error.message,
-                fix: error.detail,
-                line: error.line,
-                column: error.column,
-                path: error.path,
-            }];
-        }
+        Err(error) => return refused(text, kind, error),
     };
     let Ok(root) = json::read(text) else { return Vec::new() };
     let mut linter = Linter { text, root: &root, findings: Vec::new() };
-    linter.document(&document, kind);
+    linter.document(&document, kind, facts);
     linter.findings
 }
 
-struct Linter<'a> {
+/// Why a text is refused; operators that do not exist are all named, as the parser stops at one error.
+fn refused(text: &str, kind: PolicyKind, error: ParseError) -> Vec<Finding> {
+    let mut findings = match (Document::read(text, kind), json::read(text)) {
+        (Ok(document), Ok(root)) => {
+            let mut linter = Linter { text, root: &root, findings: Vec::new() };
+            for (statement, path) in document.statements().iter().zip(linter.paths(&document)) {
+                for condition in &statement.conditions {
+                    linter.operator(condition, &path);
+                }
+            }
+            linter.findings
+        }
+        _ => Vec::new(),
+    };
+    let named = findings.iter().any(|finding| {
+        error.path == finding.path || error.path.starts_with(&format!("{}/", finding.path))
+    });
+    if !named {
+        let finding = Finding {
+            severity: Severity::Error,
+            code: "malformed",
+            message: error.message,
+            fix: error.detail,
+            line: error.line,
+            column: error.column,
+            path: error.path,
+        };
+        findings.insert(0, finding);
+    }
+    findings
+}
+
+/// The operator whose name has the most in common with a text.
+fn nearest_operator(text: &str) -> &'static str {
+    let bare = text.rsplit(':').next().unwrap_or(text).to_ascii_lowercase();
+    let bare = bare.strip_suffix("ifexists").unwrap_or(&bare);
+    let names = OperatorClass::ALL.iter().map(|(name, _)| *name);
+    names.min_by_key(|name| distance(&name.to_ascii_lowercase(), bare)).unwrap_or("StringEquals")
+}
+
+/// How many characters must be added, removed or replaced to make one text of the other.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (number, c) in left.chars().enumerate() {
+        let (mut diagonal, mut beside) = (number, number + 1);
+        let mut next = vec![beside];
+        for (d, above) in right.iter().zip(row.iter().skip(1)) {
+            let replaced = diagonal + usize::from(c != *d);
+            beside = replaced.min(above + 1).min(beside + 1);
+            next.push(beside);
+            diagonal = *above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// Collects the findings about one text.
+pub(crate) struct Linter<'a> {
     text: &'a str,
     root: &'a Node,
     findings: Vec<Finding>,
@@ -93,11 +150,47 @@ impl Linter<'_> {
         self.findings.push(Finding { severity, code, message, fix, line, column, path });
     }
 
-    fn warn(&mut self, code: &'static str, path: &str, message: impl Into<String>, fix: &str) {
+    pub(crate) fn warn(
+        &mut self,
+        code: &'static str,
+        path: &str,
+        message: impl Into<String>,
+        fix: &str,
+    ) {
         self.record(Severity::Warning, code, path, message, fix);
     }
 
-    fn document(&mut self, document: &Document, kind: PolicyKind) {
+    pub(crate) fn suggest(
+        &mut self,
+        code: &'static str,
+        path: &str,
+        message: impl Into<String>,
+        fix: &str,
+    ) {
+        self.record(Severity::Suggestion, code, path, message, fix);
+    }
+
+    /// The places of the statements; a single statement need not stand in a list.
+    fn paths(&self, document: &Document) -> Vec<String> {
+        let statement = find(self.root, "/Statement");
+        let list = matches!(statement, Some(node) if matches!(node.value, Json::Array(_)));
+        let path = |number| {
+            if list { format!("/Statement/{number}") } else { "/Statement".to_owned() }
+        };
+        (0..document.statements().len()).map(path).collect()
+    }
+
+    fn operator(&mut self, condition: &Condition, path: &str) {
+        if condition.operator.is_none() {
+            let text = &condition.operator_text;
+            let path = format!("{path}/Condition{}", json::pointer_step(text));
+            let message = format!("there is no condition operator `{text}`");
+            let fix = format!("the nearest one is `{}`", nearest_operator(text));
+            self.record(Severity::Error, "unknown-operator", &path, message, fix);
+        }
+    }
+
+    fn document(&mut self, document: &Document, kind: PolicyKind, facts: &ActionFacts) {
         if !document.has_variables() {
             if document.text().contains("${") {
                 let message = "`${...}` is plain text in this version of the policy language";
@@ -108,12 +201,12 @@ impl Linter<'_> {
                 self.record(Severity::Suggestion, "old-version", "", message, fix);
             }
         }
-        let list =
-            matches!(find(self.root, "/Statement"), Some(n) if matches!(n.value, Json::Array(_)));
-        for (number, statement) in document.statements().iter().enumerate() {
-            let path = if list { format!("/Statement/{number}") } else { "/Statement".to_owned() };
-            self.statement(statement, kind, &path);
+        let paths = self.paths(document);
+        for (statement, path) in document.statements().iter().zip(&paths) {
+            self.statement(statement, kind, path);
+            lint_facts::statement(self, facts, statement, kind, path);
         }
+        lint_reach::document(self, document, kind, &paths);
     }
 
     fn statement(&mut self, statement: &Statement, kind: PolicyKind, path: &str) {

@@ -10,6 +10,7 @@ mod checks;
 mod demo;
 mod dev;
 mod explain;
+mod facts;
 mod output;
 mod policy;
 mod remote;

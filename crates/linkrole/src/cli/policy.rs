@@ -5,10 +5,11 @@
 
 use super::cases::{self, EvalArgs, TestArgs};
 use super::explain::{self, ExplainArgs, SimulateArgs};
+use super::facts;
 use super::output::{self, Output};
-use ::policy::{PolicyKind, Severity};
+use ::policy::{Finding, PolicyKind, Severity, sarif};
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 pub enum PolicyCommand {
     /// Find what is wrong with policy documents, or risky in them
     #[command(
-        after_help = "Example:\n  linkrole policy check --kind trust trust.json\n  linkrole policy check - < policy.json"
+        after_help = "Example:\n  linkrole policy check --kind trust trust.json\n  linkrole policy check - < policy.json\n  linkrole policy check --format sarif policies/*.json > policies.sarif"
     )]
     Check(CheckArgs),
     /// Run case files and compare the answers with the expected ones
@@ -49,12 +50,22 @@ pub enum PolicyCommand {
 
 #[derive(Args)]
 pub struct CheckArgs {
+    /// A report for code review tools, instead of what `--output` says
+    #[arg(long, value_enum)]
+    format: Option<CheckFormat>,
     /// What the documents are
     #[arg(long, value_enum, default_value_t = KindArg::Identity)]
     kind: KindArg,
     /// Files; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
+}
+
+/// A form of findings besides those of `--output`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// SARIF 2.1.0.
+    Sarif,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,24 +118,40 @@ pub fn run(command: &PolicyCommand, output: Output) -> ExitCode {
 
 /// Checks policy documents; fails when one of them has an error.
 fn check(args: &CheckArgs, output: Output) -> Result<bool, String> {
-    let mut findings = Vec::new();
-    let mut errors = 0;
+    let facts = facts::facts();
+    let mut files = Vec::new();
     for file in &args.files {
-        let text = read(file)?;
-        for finding in ::policy::check(&text, PolicyKind::from(args.kind)) {
-            errors += usize::from(finding.severity == Severity::Error);
-            findings.push(json!({
-                "file": file.display().to_string(),
-                "severity": format!("{:?}", finding.severity).to_lowercase(),
-                "code": finding.code,
-                "line": finding.line,
-                "column": finding.column,
-                "path": finding.path,
-                "message": finding.message,
-                "fix": finding.fix,
-            }));
-        }
+        let found = ::policy::check_with(&read(file)?, PolicyKind::from(args.kind), &facts);
+        files.push((file.display().to_string(), found));
     }
+    let all = files.iter().flat_map(|(file, found)| found.iter().map(move |f| (file, f)));
+    let errors = all.clone().filter(|(_, f)| f.severity == Severity::Error).count();
+    if args.format == Some(CheckFormat::Sarif) {
+        let report = sarif::report(env!("CARGO_PKG_VERSION"), &files);
+        output::line(&serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?)?;
+    } else {
+        print_findings(output, &all.map(|(file, f)| finding(file, f)).collect::<Vec<_>>())?;
+    }
+    if errors > 0 {
+        output::complain(&format!("{errors} errors in {} files", args.files.len()));
+    }
+    Ok(errors == 0)
+}
+
+fn finding(file: &str, finding: &Finding) -> Value {
+    json!({
+        "file": file,
+        "severity": finding.severity,
+        "code": finding.code,
+        "line": finding.line,
+        "column": finding.column,
+        "path": finding.path,
+        "message": finding.message,
+        "fix": finding.fix,
+    })
+}
+
+fn print_findings(output: Output, findings: &[Value]) -> Result<(), String> {
     let headings = ["WHERE", "SEVERITY", "CODE", "MESSAGE", "FIX"];
     output::print(output, &json!({ "findings": findings }), &headings, |value| {
         let all = value.pointer("/findings").and_then(|f| f.as_array()).cloned();
@@ -136,11 +163,7 @@ fn check(args: &CheckArgs, output: Output) -> Result<bool, String> {
                 vec![place, text("severity"), text("code"), text("message"), text("fix")]
             })
             .collect()
-    })?;
-    if errors > 0 {
-        output::complain(&format!("{errors} errors in {} files", args.files.len()));
-    }
-    Ok(errors == 0)
+    })
 }
 
 /// The text of a file, or of standard input for `-`.

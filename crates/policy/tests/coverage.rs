@@ -1,0 +1,159 @@
+//! Coverage of patterns against brute force: every short text is tried.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
+
+use policy::coverage::{covers, covers_action, covers_resource, meets_resource};
+use policy::pattern::{Incomplete, Wildcards, matches};
+use policy::{Context, Pattern, PolicyKind, Template};
+use proptest::prelude::*;
+
+/// Every text over some characters up to a length.
+fn texts(characters: &[char], length_max: usize) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut from = 0;
+    for _ in 0..length_max {
+        let to = all.len();
+        for at in from..to {
+            for c in characters {
+                let longer = format!("{}{c}", all[at]);
+                all.push(longer);
+            }
+        }
+        from = to;
+    }
+    all
+}
+
+/// What each pattern fits, by the matcher.
+fn table(
+    patterns: &[String],
+    texts: &[String],
+    fits: &dyn Fn(&str, &str) -> bool,
+) -> Vec<Vec<bool>> {
+    patterns.iter().map(|p| texts.iter().map(|t| fits(p, t)).collect()).collect()
+}
+
+fn is_subset(under: &[bool], over: &[bool]) -> bool {
+    under.iter().zip(over).all(|(under, over)| !under || *over)
+}
+
+#[test]
+fn plain_patterns_agree_with_every_short_text() {
+    let patterns = texts(&['a', '?', '*'], 4);
+    // `z` stands for every character that no pattern names.
+    let samples = texts(&['a', 'z'], 8);
+    let fits = table(&patterns, &samples, &|p, t| matches(p, t));
+    for (over, over_fits) in patterns.iter().zip(&fits) {
+        for (under, under_fits) in patterns.iter().zip(&fits) {
+            let wanted = is_subset(under_fits, over_fits);
+            assert_eq!(covers(over, under), wanted, "`{over}` over `{under}`");
+        }
+    }
+}
+
+/// How the name of a type of resources is matched.
+fn part_by_part(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<_>, Vec<_>) =
+        (pattern.splitn(6, ':').collect(), text.splitn(6, ':').collect());
+    pattern.len() == text.len() && pattern.iter().zip(&text).all(|(p, t)| matches(p, t))
+}
+
+#[test]
+fn resource_patterns_agree_with_every_short_text() {
+    let patterns: Vec<String> = texts(&['a', '?', '*', ':'], 3).into_iter().skip(1).collect();
+    let samples = texts(&['a', 'z', ':'], 7);
+    let empty = Context::new();
+    for (kind, incomplete) in
+        [(PolicyKind::Identity, Incomplete::Filled), (PolicyKind::Resource, Incomplete::Never)]
+    {
+        let template = |p: &str| Template::new(p, Wildcards::Active, false);
+        let fits = table(&patterns, &samples, &|p, t| {
+            template(p).matches_resource(t, &empty, incomplete) == Some(true)
+        });
+        let strict = table(&patterns, &samples, &part_by_part);
+        for (over, over_fits) in patterns.iter().zip(&fits) {
+            for ((under, under_fits), names) in patterns.iter().zip(&fits).zip(&strict) {
+                let (o, u) = (template(over), template(under));
+                let wanted = is_subset(under_fits, over_fits);
+                assert_eq!(
+                    covers_resource(&o, &u, kind),
+                    wanted,
+                    "`{over}` over `{under}` {kind:?}"
+                );
+                let both = over_fits.iter().zip(names).any(|(o, n)| *o && *n);
+                assert_eq!(
+                    meets_resource(&o, under, kind),
+                    both,
+                    "`{over}` and `{under}` {kind:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn actions_compare_without_case_and_part_by_part() {
+    let table = [
+        ("*", "s3:Get*", true),
+        ("s3:*", "S3:getObject", true),
+        ("s3:Get*", "s3:GetObject*", true),
+        ("s3:GetObject", "s3:Get*", false),
+        ("s3:*Object*", "s3:GetObjectAcl", true),
+        ("s3:*", "*", false),
+        ("*:*", "*", true),
+        ("s*:Get*", "s3:Get?", true),
+        ("s3:*:x", "s3:a:x", true),
+        ("*s3:*", "s3:x", true),
+        ("s3", "s3:x", false),
+    ];
+    for (over, under, wanted) in table {
+        let found = covers_action(&Pattern::new(over), &Pattern::new(under));
+        assert_eq!(found, wanted, "`{over}` over `{under}`");
+    }
+}
+
+#[test]
+fn a_variable_is_covered_by_what_covers_any_value() {
+    let template = |p: &str| Template::new(p, Wildcards::Active, true);
+    let table = [
+        ("arn:aws:s3:::b/*", "arn:aws:s3:::b/${aws:username}/x", true),
+        ("arn:aws:s3:::b/${aws:username}", "arn:aws:s3:::b/${aws:username}", true),
+        ("arn:aws:s3:::b/${aws:username}", "arn:aws:s3:::b/x", false),
+        ("arn:aws:s3:::b/x*", "arn:aws:s3:::b/${aws:username}", false),
+        ("arn:aws:iam::*:user/x", "arn:aws:iam::${aws:PrincipalAccount}:user/x", true),
+    ];
+    for (over, under, wanted) in table {
+        let found = covers_resource(&template(over), &template(under), PolicyKind::Identity);
+        assert_eq!(found, wanted, "`{over}` over `{under}`");
+    }
+}
+
+/// A name of six parts, each short and with wildcards.
+fn name() -> impl Strategy<Value = String> {
+    proptest::collection::vec("[ab*?]{0,3}", 6).prop_map(|parts| parts.join(":"))
+}
+
+proptest! {
+    #[test]
+    fn what_covers_a_complete_name_fits_what_the_name_fits(
+        over in name(),
+        under in name(),
+        fill in proptest::collection::vec("[ab:]{0,2}", 24),
+    ) {
+        let template = |p: &str| Template::new(p, Wildcards::Active, false);
+        let mut fill = fill.into_iter();
+        let text: String = under
+            .chars()
+            .map(|c| match c {
+                '*' => fill.next().expect("enough"),
+                '?' => "a".to_owned(),
+                c => c.to_string(),
+            })
+            .collect();
+        let fits = |p: &str| {
+            template(p).matches_resource(&text, &Context::new(), Incomplete::Never) == Some(true)
+        };
+        if covers_resource(&template(&over), &template(&under), PolicyKind::Resource) && fits(&under) {
+            prop_assert!(fits(&over), "`{over}` over `{under}` for `{text}`");
+        }
+    }
+}
