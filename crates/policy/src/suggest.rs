@@ -294,6 +294,7 @@ impl Finder<'_> {
                 texts.extend([-1, 1].map(|d| number.saturating_add(d).to_string()));
             }
         }
+        texts.push(name::user(Dialect::Aws, "999999999999", "/", "other"));
         texts.extend(others(condition).iter().map(|t| (*t).to_owned()));
         let several = condition.operator.is_some_and(|o| o.quantifier.is_some())
             && !matches!(context.get(&condition.key), Some(Value::Single(_)));
@@ -371,9 +372,6 @@ fn others(condition: &Condition) -> &'static [&'static str] {
         Class::Null => &["present"],
         Class::IpAddress | Class::NotIpAddress => {
             &["192.0.2.1", "198.51.100.1", "2001:db8::1", "10.0.0.1"]
-        }
-        Class::ArnEquals | Class::ArnNotEquals | Class::ArnLike | Class::ArnNotLike => {
-            &["arn:aws:example::999999999999:other"]
         }
         Class::BinaryEquals => &["b3RoZXI="],
         Class::NumericEquals

@@ -22,3 +22,22 @@ fn the_example_of_a_case_file_passes() {
         assert_eq!(case.run(&[("spec", &Spec)]), Verdict::Passed, "{}", case.id);
     }
 }
+
+#[test]
+fn every_kind_of_finding_is_described() {
+    let page = page("policy-lint.md");
+    let (_, table) = page.split_once("## The codes").expect("the list");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').splitn(4, " | ").map(str::trim).collect())
+        .collect();
+    let wanted: Vec<Vec<String>> = policy::RULES
+        .iter()
+        .map(|rule| {
+            let severity = format!("{:?}", rule.severity).to_lowercase();
+            vec![format!("`{}`", rule.code), severity, rule.title.to_owned(), rule.help.to_owned()]
+        })
+        .collect();
+    assert_eq!(rows, wanted, "docs/reference/policy-lint.md does not list the rules as they are");
+}

@@ -6,8 +6,8 @@ use super::output::{self, Output};
 use super::policy::read;
 use ::policy::cases::{self, EvaluateCase, Task};
 use ::policy::{
-    Arn, Decision, Evaluate, Explanation, Failing, OwnedPolicies, ResourceKind, Spec, Suggestion,
-    denial_text, explain,
+    Arn, Decision, Dialect, Evaluate, Explanation, Failing, OwnedPolicies, ResourceKind, Spec,
+    Suggestion, denial_text, explain, name,
 };
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -184,7 +184,7 @@ fn principal_value(text: &str) -> Result<Value, String> {
         return Ok(json!({"type": "Anonymous"}));
     }
     if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-        let arn = format!("arn:aws:iam::{text}:root");
+        let arn = name::root(Dialect::Aws, text);
         return Ok(json!({"type": "Root", "arn": arn, "account": text}));
     }
     let Some(arn) = Arn::parse(text) else {

@@ -1,6 +1,6 @@
 //! What the linter is told of actions: those that this server knows, with their resources and condition keys.
 
-use ::policy::{ActionFact, ActionFacts};
+use ::policy::{ActionFact, ActionFacts, Arn};
 use iam::operations::{Guard, Operation, Resource};
 
 /// Condition keys that requests for any action may have.
@@ -76,7 +76,15 @@ fn owned(list: &[&str]) -> Vec<String> {
 
 /// The names of the resources of a type of this server.
 fn name(kind: &str) -> String {
-    format!("arn:*:iam::*:{kind}/*")
+    let any = || "*".to_owned();
+    let arn = Arn {
+        partition: any(),
+        service: "iam".to_owned(),
+        region: String::new(),
+        account: any(),
+        resource: format!("{kind}/*"),
+    };
+    arn.to_string()
 }
 
 /// Both act on roles and on users, by what the session is made for.

@@ -38,12 +38,12 @@ pub enum PolicyCommand {
     Validate(EvalArgs),
     /// Say why a request is allowed or denied, and what would have changed it
     #[command(
-        after_help = "Condition keys that follow from the principal (aws:PrincipalArn, aws:PrincipalAccount, aws:username) are set\nunless given.\n\nExample:\n  linkrole policy explain cases.json --id read-own-bucket\n  linkrole policy explain --action s3:GetObject --resource arn:aws:s3:::b/k \\\n    --principal arn:aws:iam::111122223333:user/alice --identity reader.json --context aws:SourceIp=10.0.0.1"
+        after_help = "Condition keys that follow from the principal (aws:PrincipalArn, aws:PrincipalAccount, aws:username) are set\nunless given.\n\nExample:\n  linkrole policy explain cases.json --id read-own-bucket\n  linkrole policy explain --action s3:GetObject --resource \"$OBJECT_ARN\" \\\n    --principal \"$USER_ARN\" --identity reader.json --context aws:SourceIp=10.0.0.1"
     )]
     Explain(ExplainArgs),
     /// Decide actions on resources under policies given as files
     #[command(
-        after_help = "Exit codes: 0 all are allowed, 1 one is denied, 2 a file cannot be read.\n\nExample:\n  linkrole policy simulate --principal arn:aws:iam::111122223333:user/alice --identity reader.json \\\n    --action s3:GetObject --action s3:PutObject --resource arn:aws:s3:::b/k"
+        after_help = "Exit codes: 0 all are allowed, 1 one is denied, 2 a file cannot be read.\n\nExample:\n  linkrole policy simulate --principal \"$USER_ARN\" --identity reader.json \\\n    --action s3:GetObject --action s3:PutObject --resource \"$OBJECT_ARN\""
     )]
     Simulate(SimulateArgs),
 }
