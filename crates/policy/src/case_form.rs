@@ -2,10 +2,12 @@
 //!
 //! Nothing is judged here but the form. What a case expects is compared in `cases`.
 
+use core::fmt;
 use std::collections::BTreeMap;
 
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::decision::{Effect, Layer};
 use crate::document::{Document, PolicyKind, StatementEffect};
@@ -20,8 +22,73 @@ pub(crate) struct File {
     pub format: String,
     #[expect(dead_code, reason = "free form, not interpreted")]
     source: Option<Json>,
-    pub defaults: Option<Json>,
-    pub cases: Vec<Json>,
+    pub defaults: Option<Unique>,
+    pub cases: Vec<Unique>,
+}
+
+/// A JSON value in which no member is given twice; most readers would keep the last one and say nothing.
+pub(crate) struct Unique(pub Json);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Unique, D::Error> {
+        reader.deserialize_any(UniqueVisitor)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Unique;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Unique, E> {
+        Ok(Unique(Json::Null))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Unique, E> {
+        Ok(Unique(value.into()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Unique, E> {
+        Ok(Unique(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Unique, E> {
+        Ok(Unique(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Unique, E> {
+        Ok(Unique(value.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Unique, E> {
+        Ok(Unique(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Unique, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unique(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Unique(Json::Array(list)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unique, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let Unique(value) = members.next_value()?;
+            if object.contains_key(&name) {
+                let text =
+                    "is given twice; remove one, or give the policy as `text` if that is meant";
+                return Err(de::Error::custom(format!("the member `{name}` {text}")));
+            }
+            object.insert(name, value);
+        }
+        Ok(Unique(Json::Object(object)))
+    }
 }
 
 /// A case with the members of every kind of case; which of them a kind needs is checked by `cases`.

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use crate::case_form::{DecisionForm, ExpectForm, File, Form, KindForm, MatchedForm, PoliciesForm};
+use crate::case_form::{
+    DecisionForm, ExpectForm, File, Form, KindForm, MatchedForm, PoliciesForm, Unique,
+};
 use crate::decision::{Decision, Effect, Evaluate, Layer};
 use crate::document::{Document, PolicyKind, StatementEffect};
 use crate::name::Dialect;
@@ -101,8 +103,8 @@ pub fn read(text: &str) -> Result<Vec<Case>, CaseError> {
     }
     let mut ids = BTreeSet::new();
     let mut cases = Vec::with_capacity(file.cases.len());
-    for (number, mut json) in file.cases.into_iter().enumerate() {
-        if let Some(defaults) = &file.defaults {
+    for (number, Unique(mut json)) in file.cases.into_iter().enumerate() {
+        if let Some(Unique(defaults)) = &file.defaults {
             merge(&mut json, defaults);
         }
         let case = case(json, number)?;

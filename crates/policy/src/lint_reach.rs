@@ -67,6 +67,9 @@ const ROUTES: &[Route] = &[
     (&["iam:PassRole", "states:CreateStateMachine"], "a state machine can be given such a role"),
 ];
 
+/// The most patterns of a document whose statements are compared, as every two of them are.
+const PATTERNS_MAX: usize = 500;
+
 /// Condition keys that say who a caller is, or for whom a service calls.
 const WHO: [&str; 12] = [
     "aws:PrincipalArn",
@@ -110,6 +113,9 @@ fn without_effect(
     paths: &[String],
 ) {
     let statements = document.statements();
+    if statements.iter().map(patterns).sum::<usize>() > PATTERNS_MAX {
+        return;
+    }
     for (at, (under, path)) in statements.iter().zip(paths).enumerate() {
         let covering = |effect: StatementEffect| {
             statements.iter().enumerate().find(|(number, over)| {
@@ -133,6 +139,16 @@ fn without_effect(
             linter.suggest("redundant-statement", path, message, fix);
         }
     }
+}
+
+/// How many patterns a statement has.
+fn patterns(statement: &Statement) -> usize {
+    let (Actions::Only(actions) | Actions::AllBut(actions)) = &statement.actions;
+    let resources = match &statement.resources {
+        Resources::Only(list) | Resources::AllBut(list) => list.len(),
+        Resources::Attached => 0,
+    };
+    actions.len() + resources
 }
 
 fn is_everything(resources: &Resources) -> bool {

@@ -89,6 +89,11 @@ fn a_file_is_refused_as_a_whole() {
         (json!({"format": "other/1", "cases": []}).to_string(), "`format` is `other/1`"),
         (json!({"format": "linkrole-cases/1"}).to_string(), "missing field `cases`"),
         (json!({"format": "linkrole-cases/1", "cases": [], "x": 1}).to_string(), "unknown field"),
+        (
+            r#"{"format": "linkrole-cases/1", "cases": [{"id": "a", "expect": {"valid": true, "valid": false}}]}"#
+                .to_owned(),
+            "the member `valid` is given twice",
+        ),
         (twice, "another case of this file has the same id"),
     ];
     for (text, wanted) in table {
