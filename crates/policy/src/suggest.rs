@@ -313,8 +313,10 @@ impl Finder<'_> {
         ways.extend(self.withdrawn());
         let mut allows = self.world.matched(self.decision);
         allows.retain(|p| p.statement.effect == StatementEffect::Allow);
+        // Nothing but an organization or a resource can deny the root user.
+        let root = self.world.request.principal.kind == PrincipalKind::Root;
         for layer in [Layer::Identity, Layer::Resource] {
-            if layer == Layer::Identity || self.policies.resource.is_some() {
+            if layer == Layer::Identity || root || self.policies.resource.is_some() {
                 let adds = self.additions(layer, None, StatementEffect::Deny);
                 ways.extend(adds.into_iter().map(|add| vec![add]));
             }

@@ -53,7 +53,8 @@ fn every_suggestion_turns_the_decision_around() {
         }
     }
     assert!(suggestions > 1000, "only {suggestions} suggestions");
-    assert!(without.len() < 20, "no suggestion for:\n{}", without.join("\n"));
+    // A role that only nobody known may assume is open to nobody.
+    assert!(without.len() <= 1, "no suggestion for:\n{}", without.join("\n"));
 }
 
 #[test]
