@@ -12,9 +12,10 @@ use crate::rows::*;
 use crate::state::State;
 use crate::text::*;
 use crate::tx::Tx;
+use policy::decision::Matched;
+use policy::engine::{self, Set};
 use policy::{
-    Context, Decision, Dialect, Document, Effect, Evaluate, Layer, Named, PolicySet, Request,
-    ResourceKind, ResourcePolicy, Spec, Value, name,
+    Context, Decision, Dialect, Effect, Layer, Named, Request, ResourceKind, Value, name,
 };
 use std::sync::Arc;
 
@@ -233,17 +234,26 @@ pub fn ask_role_trust(
 ) -> Decision {
     let RoleKind::Own(own) = &role.kind else { return nobody() };
     let trust = live_trust(tx.state(), own);
-    decide(tx.state(), me, source, tx.now(), &ask, Some(&trust))
+    decide(tx.state(), me, source, tx.now(), &ask, Some(trust))
 }
 
 /// The trust policy with deleted principals replaced by the ids they had: a principal made again
 /// under the name is another one.
-pub fn live_trust(state: &State, own: &OwnRole) -> Document {
-    own.trust.document().map_aws_principals(&|text| {
+fn live_trust(state: &State, own: &OwnRole) -> Arc<Set> {
+    let gone = |text: &str| {
         let id = own.pins.get(text)?;
         (principal_id(state, text).as_ref() != Some(id)).then(|| id.clone())
-    })
+    };
+    let document = own.trust.document();
+    if document.aws_principals().all(|text| gone(text).is_none()) {
+        return own.trust.set().clone();
+    }
+    let document = document.map_aws_principals(&gone);
+    Arc::new(Set::new(&[Named { name: TRUST, document: &document }]))
 }
+
+/// The name that a trust policy goes by in reasons.
+const TRUST: &str = "trust";
 
 /// The unique id of the user or role that an ARN names now; of a role's session, the role's.
 pub fn principal_id(state: &State, arn: &str) -> Option<String> {
@@ -286,7 +296,7 @@ pub fn decide(
     source: &Source,
     now_ms: i64,
     ask: &Ask,
-    trust: Option<&Document>,
+    trust: Option<Arc<Set>>,
 ) -> Decision {
     if matches!(me.kind, IdentityKind::Builtin) && ask.account == me.account && trust.is_none() {
         return Decision {
@@ -296,23 +306,31 @@ pub fn decide(
             matched: Vec::new(),
         };
     }
+    let owner = ask.account.as_ref().or(me.account.as_ref());
     let request = Request {
+        dialect: owner.and_then(|a| crate::caller::dialect(state, a)).unwrap_or_default(),
         action: ask.action.clone(),
         resource: ask.resource.clone().unwrap_or_else(|| "*".to_owned()),
         wildcard_only: ask.resource.is_none(),
-        resource_account: ask.account.as_ref().or(me.account.as_ref()).map(ToString::to_string),
+        resource_account: owner.map(ToString::to_string),
         principal: me.principal.clone(),
         context: context(me, source, now_ms, ask),
     };
-    let layers = Layers::of(state, me);
-    let mut policies = layers.as_set();
-    if let Some(document) = trust {
-        policies.resource = Some(ResourcePolicy {
-            policy: Named { name: "trust", document },
-            kind: ResourceKind::Trust,
-        });
+    let policies = Policies::of(state, me);
+    let trust = trust.map(|set| vec![set]);
+    let sets = policies.sets();
+    let layers =
+        engine::Layers { resource: trust.as_deref(), kind: ResourceKind::Trust, ..sets.layers() };
+    let verdict = layers.verdict(&request);
+    // Only what is refused needs all reasons.
+    if let (Effect::Allow, Some(reason)) = (verdict.effect, verdict.reason) {
+        let (effect, layer) = (verdict.effect, verdict.layer);
+        let matched = policies.matched(&reason).into_iter().collect();
+        return Decision { effect, layer, blocked_by: Vec::new(), matched };
     }
-    Spec.decide(&request, &policies)
+    let engine::Answer { effect, layer, blocked_by, matched } = layers.answer(&request);
+    let matched = matched.iter().filter_map(|reason| policies.matched(reason)).collect();
+    Decision { effect, layer, blocked_by, matched }
 }
 
 /// The global condition keys, from typed facts of the server and from nothing a client sends.
@@ -380,14 +398,32 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
     all
 }
 
-/// The documents that bind a caller, by layer.
-struct Layers {
-    identity: Documents,
-    boundary: Option<Documents>,
-    session: Option<Documents>,
+/// The policies that bind a caller, by layer.
+struct Policies {
+    identity: NamedPolicies,
+    boundary: Option<NamedPolicies>,
+    session: Option<NamedPolicies>,
 }
 
-impl Layers {
+/// The same as they are evaluated.
+struct Sets {
+    identity: Vec<Arc<Set>>,
+    boundary: Option<Vec<Arc<Set>>>,
+    session: Option<Vec<Arc<Set>>>,
+}
+
+impl Sets {
+    fn layers(&self) -> engine::Layers<'_> {
+        engine::Layers {
+            identity: &self.identity,
+            boundary: self.boundary.as_deref(),
+            session: self.session.as_deref(),
+            ..engine::Layers::default()
+        }
+    }
+}
+
+impl Policies {
     fn of(state: &State, me: &Identity) -> Self {
         let (identity, boundary) = match &me.kind {
             IdentityKind::User(user) => granted(state, &user.grants),
@@ -399,7 +435,7 @@ impl Layers {
             _ => (Vec::new(), None),
         };
         let session = me.session.as_ref().filter(|s| s.is_restricted()).map(|claims| {
-            let inline = claims.policy.iter().map(|p| ("session".to_owned(), p.document().clone()));
+            let inline = claims.policy.iter().map(|p| ("session".to_owned(), p.clone()));
             // A managed session policy is read live; one that is gone allows nothing.
             let managed = claims.policies.iter().filter_map(|p| managed(state, p));
             inline.chain(managed).collect()
@@ -407,49 +443,67 @@ impl Layers {
         Self { identity, boundary, session }
     }
 
-    fn as_set(&self) -> PolicySet<'_> {
-        fn named(list: &Documents) -> Vec<Named<'_>> {
-            list.iter().map(|(name, document)| Named { name, document }).collect()
+    fn sets(&self) -> Sets {
+        fn sets(list: &NamedPolicies) -> Vec<Arc<Set>> {
+            list.iter().map(|(_, policy)| policy.set().clone()).collect()
         }
-        PolicySet {
-            identity: named(&self.identity),
-            boundary: self.boundary.as_ref().map(named),
-            session: self.session.as_ref().map(named),
-            ..PolicySet::default()
+        Sets {
+            identity: sets(&self.identity),
+            boundary: self.boundary.as_ref().map(sets),
+            session: self.session.as_ref().map(sets),
         }
+    }
+
+    /// A statement that had a part in a decision, by the name of its policy.
+    fn matched(&self, reason: &engine::Reason) -> Option<Matched> {
+        let statement = reason.statement as usize;
+        let (policy, sid) = match reason.layer {
+            Layer::Resource => (TRUST.to_owned(), None),
+            layer => {
+                let list = match layer {
+                    Layer::Boundary => self.boundary.as_ref()?,
+                    Layer::Session => self.session.as_ref()?,
+                    _ => &self.identity,
+                };
+                let (name, policy) = list.get(reason.set as usize)?;
+                let found = policy.document().statements().get(statement)?;
+                (name.clone(), found.sid.clone())
+            }
+        };
+        Some(Matched { policy, statement, sid, layer: reason.layer, effect: reason.effect })
     }
 }
 
-type Documents = Vec<(String, Arc<Document>)>;
+/// Policies with the names they go by in reasons, each a set of its own.
+type NamedPolicies = Vec<(String, PermissionsPolicy)>;
 
-fn granted(state: &State, grants: &Grants) -> (Documents, Option<Documents>) {
+fn granted(state: &State, grants: &Grants) -> (NamedPolicies, Option<NamedPolicies>) {
     let attached = grants.attached.iter().filter_map(|policy| managed(state, policy));
-    let inline =
-        grants.inline.iter().map(|(name, text)| (name.to_string(), text.document().clone()));
+    let inline = grants.inline.iter().map(|(name, policy)| (name.to_string(), policy.clone()));
     // A boundary that is gone allows nothing.
     let boundary =
         grants.boundary.as_ref().map(|policy| managed(state, policy).into_iter().collect());
     (attached.chain(inline).collect(), boundary)
 }
 
-fn managed(state: &State, policy: &PolicyRef) -> Option<(String, Arc<Document>)> {
+fn managed(state: &State, policy: &PolicyRef) -> Option<(String, PermissionsPolicy)> {
     match policy {
         PolicyRef::Customer(id) => {
             let row = state.policy_by_id(id)?;
             let version = row.versions.get(&row.default_version)?;
-            Some((row.name.to_string(), version.document.document().clone()))
+            Some((row.name.to_string(), version.document.clone()))
         }
         PolicyRef::System { path, name } => {
             let document = crate::catalog::system_policy(path, name)?;
-            Some((name.to_string(), document.document().clone()))
+            Some((name.to_string(), document.clone()))
         }
     }
 }
 
-fn template(state: &State, template: &TemplateRef) -> Documents {
+fn template(state: &State, template: &TemplateRef) -> NamedPolicies {
     let found = state.template(&template.principal).and_then(|(_, found)| {
         let document = found.versions.get(&template.version)?;
-        Some((found.policy.to_string(), document.document().clone()))
+        Some((found.policy.to_string(), document.clone()))
     });
     found.into_iter().collect()
 }

@@ -5,8 +5,7 @@
 
 use crate::rows::PermissionsPolicy;
 use crate::text::{Path, PolicyName};
-use policy::Document;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 /// A managed policy of ours.
 pub struct SystemPolicy {
@@ -64,9 +63,9 @@ pub fn system_policy(path: &Path, name: &PolicyName) -> Option<&'static Permissi
 }
 
 /// The document of the built-in administrator.
-pub fn administrator() -> Option<(String, Arc<Document>)> {
+pub fn administrator() -> Option<(String, PermissionsPolicy)> {
     let found = system_policies().iter().find(|p| p.name.as_str() == "AdministratorAccess")?;
-    Some((found.name.to_string(), found.document.document().clone()))
+    Some((found.name.to_string(), found.document.clone()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! the tables themselves ([`crate::state`]) and the rules of who may change what.
 
 use crate::text::*;
-use policy::{Dialect, Document, PolicyKind};
+use policy::engine::Set;
+use policy::{Dialect, Document, Named, PolicyKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,20 +16,26 @@ macro_rules! policy_text {
         $(#[$doc])*
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<Document>);
+        pub struct $name(Arc<(Document, Arc<Set>)>);
 
         impl $name {
             /// Parses the text of a document.
             pub fn parse(text: &str) -> Result<Self, policy::ParseError> {
-                Document::parse(text, $kind).map(|d| Self(Arc::new(d)))
+                let document = Document::parse(text, $kind, Dialect::Aws)?;
+                let set = Set::new(&[Named { name: "", document: &document }]);
+                Ok(Self(Arc::new((document, Arc::new(set)))))
             }
             /// The parsed document.
-            pub fn document(&self) -> &Arc<Document> {
-                &self.0
+            pub fn document(&self) -> &Document {
+                &self.0.0
+            }
+            /// The document as it is evaluated; compiled once, when it was parsed.
+            pub fn set(&self) -> &Arc<Set> {
+                &self.0.1
             }
             /// The text as it was given.
             pub fn text(&self) -> &str {
-                self.0.text()
+                self.0.0.text()
             }
         }
 

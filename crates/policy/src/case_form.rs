@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::decision::{Effect, Layer};
 use crate::document::{Document, PolicyKind, StatementEffect};
-use crate::name::{Arn, Dialect};
+use crate::name::{self, Arn, Dialect, Entity};
 use crate::owned::{OwnedPolicies, OwnedPolicy};
 use crate::principal::is_service_linked_role;
 use crate::request::{Context, Principal, PrincipalKind, Request, ResourceKind, Value};
@@ -187,6 +187,8 @@ struct PrincipalForm {
 pub(crate) struct PoliciesForm {
     #[serde(default)]
     identity: Vec<PolicyForm>,
+    #[serde(default)]
+    group: Vec<PolicyForm>,
     boundary: Option<Vec<PolicyForm>>,
     session: Option<Vec<PolicyForm>>,
     endpoint: Option<Vec<PolicyForm>>,
@@ -262,15 +264,16 @@ pub(crate) struct MatchedForm {
 }
 
 impl RequestForm {
-    pub(crate) fn request(&self) -> Request {
+    pub(crate) fn request(&self, dialect: Dialect) -> Request {
         let mut context = Context::new();
         for (key, value) in &self.context {
             if let Some(value) = value {
                 context.set(key, value.clone());
             }
         }
-        let of_arn = || Arn::parse(&self.resource).map(|a| a.account).filter(|a| !a.is_empty());
+        let of_arn = || owner(&self.resource, dialect);
         Request {
+            dialect,
             action: self.action.clone(),
             resource: self.resource.clone(),
             wildcard_only: self.wildcard_only,
@@ -300,7 +303,12 @@ impl PrincipalForm {
 
 impl PoliciesForm {
     /// Reads every document; the error names the policy that is refused.
-    pub(crate) fn policies(&self, resource: &str) -> Result<OwnedPolicies, String> {
+    pub(crate) fn policies(
+        &self,
+        resource: &str,
+        dialect: Dialect,
+    ) -> Result<OwnedPolicies, String> {
+        let documents = |list: &[PolicyForm], kind| documents(list, kind, dialect);
         let optional = |list: &Option<Vec<PolicyForm>>, kind| {
             list.as_ref().map(|list| documents(list, kind)).transpose()
         };
@@ -312,10 +320,11 @@ impl PoliciesForm {
         };
         Ok(OwnedPolicies {
             identity: documents(&self.identity, PolicyKind::Identity)?,
+            group: documents(&self.group, PolicyKind::Identity)?,
             boundary: optional(&self.boundary, PolicyKind::Boundary)?,
             session: optional(&self.session, PolicyKind::Session)?,
             endpoint: optional(&self.endpoint, PolicyKind::Resource)?,
-            resource: self.resource.as_ref().map(|r| r.policy(resource)).transpose()?,
+            resource: self.resource.as_ref().map(|r| r.policy(resource, dialect)).transpose()?,
             scp: levels(&self.scp, PolicyKind::Scp)?,
             rcp: levels(&self.rcp, PolicyKind::Rcp)?,
         })
@@ -323,9 +332,10 @@ impl PoliciesForm {
 
     /// What is wrong with the form itself, whatever the documents say.
     pub(crate) fn problem(&self) -> Option<String> {
-        let plain = [Some(&self.identity), self.boundary.as_ref(), self.session.as_ref()];
+        let own = [Some(&self.identity), Some(&self.group)];
+        let plain = own.into_iter().chain([self.boundary.as_ref(), self.session.as_ref()]);
         let levels = self.scp.iter().chain(&self.rcp).flatten().map(|level| &level.policies);
-        let lists = plain.into_iter().flatten().chain(&self.endpoint).chain(levels);
+        let lists = plain.flatten().chain(&self.endpoint).chain(levels);
         for policy in lists.flatten() {
             if policy.document.is_some() == policy.text.is_some() {
                 return Some(one_of(&policy.name));
@@ -352,13 +362,17 @@ fn one_of(policy: &str) -> String {
 }
 
 impl ResourceForm {
-    fn policy(&self, resource: &str) -> Result<(OwnedPolicy, ResourceKind), String> {
+    fn policy(
+        &self,
+        resource: &str,
+        dialect: Dialect,
+    ) -> Result<(OwnedPolicy, ResourceKind), String> {
         let kind = self.kind.unwrap_or_else(|| infer_kind(resource));
         let document_kind = match kind {
             ResourceKind::Trust => PolicyKind::Trust,
             ResourceKind::Generic | ResourceKind::Kms => PolicyKind::Resource,
         };
-        let policy = document(&self.name, &self.document, &self.text, document_kind)?;
+        let policy = document(&self.name, &self.document, &self.text, document_kind, dialect)?;
         Ok((policy, kind))
     }
 }
@@ -371,12 +385,28 @@ pub(crate) fn infer_kind(resource: &str) -> ResourceKind {
             ResourceKind::Trust
         }
         Some(arn) if arn.service == "kms" && arn.resource.starts_with("key/") => ResourceKind::Kms,
+        _ if matches!(name::parse_entity(resource), Some(Entity::Role { .. })) => {
+            ResourceKind::Trust
+        }
         _ => ResourceKind::Generic,
     }
 }
 
-fn documents(list: &[PolicyForm], kind: PolicyKind) -> Result<Vec<OwnedPolicy>, String> {
-    list.iter().map(|p| document(&p.name, &p.document, &p.text, kind)).collect()
+/// The account that a resource's name tells.
+fn owner(resource: &str, dialect: Dialect) -> Option<String> {
+    let account = match dialect {
+        Dialect::Aws => Arn::parse(resource)?.account,
+        Dialect::Alibaba => resource.split(':').nth(3)?.to_owned(),
+    };
+    (!account.is_empty() && account != "*").then_some(account)
+}
+
+fn documents(
+    list: &[PolicyForm],
+    kind: PolicyKind,
+    dialect: Dialect,
+) -> Result<Vec<OwnedPolicy>, String> {
+    list.iter().map(|p| document(&p.name, &p.document, &p.text, kind, dialect)).collect()
 }
 
 fn document(
@@ -384,13 +414,14 @@ fn document(
     document: &Option<Json>,
     text: &Option<String>,
     kind: PolicyKind,
+    dialect: Dialect,
 ) -> Result<OwnedPolicy, String> {
     let written = match (document, text) {
         (_, Some(text)) => text.clone(),
         (Some(document), None) => document.to_string(),
         (None, None) => return Err(one_of(name)),
     };
-    let document =
-        Document::read(&written, kind).map_err(|error| format!("policy `{name}`: {error}"))?;
+    let document = Document::read(&written, kind, dialect)
+        .map_err(|error| format!("policy `{name}`: {error}"))?;
     Ok(OwnedPolicy { name: name.to_owned(), document })
 }

@@ -12,16 +12,18 @@ use crate::case_form::{
 };
 use crate::decision::{Decision, Effect, Evaluate, Layer};
 use crate::document::{Document, PolicyKind, StatementEffect};
+use crate::engine::Engine;
 use crate::name::Dialect;
 use crate::owned::OwnedPolicies;
 use crate::parse::ParseError;
 use crate::request::Request;
+use crate::spec::Spec;
 
 /// The name of the format, which every file must give.
 pub const FORMAT: &str = "linkrole-cases/1";
 
-/// The dialects whose cases are run; cases of another dialect are skipped and counted.
-pub const DIALECTS: &[Dialect] = &[Dialect::Aws];
+/// Every evaluator there is; all must give the expected answers.
+pub const EVALUATORS: &[(&str, &dyn Evaluate)] = &[("spec", &Spec), ("engine", &Engine)];
 
 /// The code of every refusal of a policy document.
 pub const MALFORMED: &str = "MalformedPolicyDocument";
@@ -78,6 +80,8 @@ pub struct EvaluateCase {
 pub struct ParseCase {
     /// What the text is read as.
     pub kind: PolicyKind,
+    /// Whose language it is read in.
+    pub dialect: Dialect,
     /// The text.
     pub text: String,
     expect: ExpectForm,
@@ -160,7 +164,7 @@ fn case(json: Json, number: usize) -> Result<Case, CaseError> {
         KindForm::Parse if request.is_some() => return Err(foreign("request", "parse")),
         KindForm::Parse if policies.is_some() => return Err(foreign("policies", "parse")),
         KindForm::Evaluate => {
-            let request = request.ok_or_else(|| lacks("request", "evaluate"))?.request();
+            let request = request.ok_or_else(|| lacks("request", "evaluate"))?.request(dialect);
             let policies = policies.unwrap_or_default();
             if let Some(problem) = policies.problem() {
                 return Err(wrong(&shown, "policies", problem));
@@ -170,7 +174,7 @@ fn case(json: Json, number: usize) -> Result<Case, CaseError> {
         KindForm::Parse => {
             let kind = policy_kind.ok_or_else(|| lacks("policyKind", "parse"))?.into();
             let text = text.ok_or_else(|| lacks("text", "parse"))?;
-            Task::Parse(ParseCase { kind, text, expect })
+            Task::Parse(ParseCase { kind, dialect, text, expect })
         }
     };
     Ok(Case { id, dialect, tags, note, task })
@@ -198,9 +202,6 @@ fn expectation_problem(expect: &ExpectForm, kind: KindForm) -> Option<(&'static 
 impl Case {
     /// Runs the case through every evaluator, each by the name it goes by in differences.
     pub fn run(&self, evaluators: &[(&str, &dyn Evaluate)]) -> Verdict {
-        if !DIALECTS.contains(&self.dialect) {
-            return Verdict::Skipped(format!("the dialect {:?} is not run yet", self.dialect));
-        }
         match &self.task {
             Task::Evaluate(case) => case.run(evaluators),
             Task::Parse(case) => case.run(),
@@ -211,7 +212,7 @@ impl Case {
 impl EvaluateCase {
     /// Reads the policies of the case; the error names the policy that is refused.
     pub fn policies(&self) -> Result<OwnedPolicies, String> {
-        self.policies.policies(&self.request.resource)
+        self.policies.policies(&self.request.resource, self.request.dialect)
     }
 
     /// Decides the case with one evaluator; the error says which policy is refused.
@@ -312,7 +313,7 @@ fn told(decision: &Decision) -> String {
 impl ParseCase {
     /// Reads the text as if it were to be stored.
     pub fn parse(&self) -> Result<Document, ParseError> {
-        Document::parse(&self.text, self.kind)
+        Document::parse(&self.text, self.kind, self.dialect)
     }
 
     fn run(&self) -> Verdict {

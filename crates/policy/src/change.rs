@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::case_form::infer_kind;
 use crate::decision::Layer;
 use crate::document::{Document, PolicyKind, StatementEffect};
+use crate::name::Dialect;
 use crate::owned::{OwnedPolicies, OwnedPolicy};
 use crate::request::{Context, Request, ResourceKind, Value};
 
@@ -73,7 +74,7 @@ impl Change {
     pub fn apply(&self, request: &mut Request, policies: &mut OwnedPolicies) -> bool {
         match self {
             Change::AddStatement { layer, level, statement } => {
-                add(policies, &request.resource, *layer, *level, statement).is_some()
+                add(policies, request, *layer, *level, statement).is_some()
             }
             Change::RemoveStatement { site } => {
                 let Some(policy) = policy_at(policies, site) else { return false };
@@ -183,6 +184,11 @@ fn policy_at<'a>(policies: &'a mut OwnedPolicies, site: &Site) -> Option<&'a mut
     if site.layer == Layer::Resource {
         return policies.resource.as_mut().map(|(policy, _)| policy);
     }
+    let before = policies.identity.len();
+    if site.layer == Layer::Identity && site.position >= before {
+        // Those for the resource's group follow the principal's other policies.
+        return policies.group.get_mut(site.position - before);
+    }
     list_of(policies, site.layer, site.level)?.get_mut(site.position)
 }
 
@@ -205,16 +211,20 @@ fn list_of(
 
 fn add(
     policies: &mut OwnedPolicies,
-    resource: &str,
+    request: &Request,
     layer: Layer,
     level: Option<usize>,
     statement: &Json,
 ) -> Option<()> {
-    let text = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
-    let read = |kind| Document::read(&text, kind).ok();
+    let version = match request.dialect {
+        Dialect::Aws => "2012-10-17",
+        Dialect::Alibaba => "1",
+    };
+    let text = json!({"Version": version, "Statement": [statement]}).to_string();
+    let read = |kind| Document::read(&text, kind, request.dialect).ok();
     let policy = |document| OwnedPolicy { name: ADDED.to_owned(), document };
     let kind = match layer {
-        Layer::Resource => return add_to_resource(policies, infer_kind(resource), &read),
+        Layer::Resource => return add_to_resource(policies, infer_kind(&request.resource), &read),
         Layer::Identity => PolicyKind::Identity,
         Layer::Boundary => PolicyKind::Boundary,
         Layer::Session => {

@@ -4,7 +4,8 @@
 //! never an error; a value that cannot be read as its operator needs is one, and what that means is decided
 //! by the statement: an allow does not match, a deny does.
 
-use crate::pattern::{Template, Token, matches_tokens};
+use crate::name::Dialect;
+use crate::pattern::Template;
 use crate::request::{Context, Value};
 use crate::value::{self, Address, AddressRange, Decimal};
 
@@ -133,6 +134,19 @@ impl OperatorClass {
         )
     }
 
+    /// Whether RAM has it.
+    fn is_ram(self) -> bool {
+        !matches!(
+            self,
+            Class::BinaryEquals
+                | Class::ArnEquals
+                | Class::ArnNotEquals
+                | Class::ArnLike
+                | Class::ArnNotLike
+                | Class::Null
+        )
+    }
+
     /// Whether `*` and `?` are wildcards in its values.
     pub fn has_wildcards(self) -> bool {
         matches!(
@@ -168,10 +182,11 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Reads an operator's name in any case; `None` if there is no such operator.
+    /// Reads an operator's name in any case; `None` if the dialect has no such operator.
     ///
-    /// `Null` has neither an `IfExists` form nor quantifiers.
-    pub fn parse(name: &str) -> Option<Operator> {
+    /// `Null` has neither an `IfExists` form nor quantifiers; RAM has none of the three at all, and no operators
+    /// for ARNs and bytes. [src: POLICY.md 3.6]
+    pub fn parse(name: &str, dialect: Dialect) -> Option<Operator> {
         let lower = name.to_ascii_lowercase();
         let (quantifier, rest) = if let Some(rest) = lower.strip_prefix("forallvalues:") {
             (Some(Quantifier::AllValues), rest)
@@ -186,7 +201,11 @@ impl Operator {
         };
         let found = Class::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(base));
         let (_, class) = *found?;
-        if class == Class::Null && (if_exists || quantifier.is_some()) {
+        let plain = !if_exists && quantifier.is_none();
+        if class == Class::Null && !plain {
+            return None;
+        }
+        if dialect == Dialect::Alibaba && !(plain && class.is_ram()) {
             return None;
         }
         Some(Operator { class, quantifier, if_exists })
@@ -197,11 +216,11 @@ impl Operator {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Condition {
     /// The operator as written.
-    pub operator_text: String,
+    pub operator_text: Box<str>,
     /// The operator; `None` if there is no such operator, and then the condition never holds.
     pub operator: Option<Operator>,
     /// The condition key as written.
-    pub key: String,
+    pub key: Box<str>,
     /// The listed values.
     pub values: Vec<Template>,
 }
@@ -264,16 +283,19 @@ impl Condition {
 }
 
 /// Whether a value of the request fits one listed value, negation aside; `None` without the variable's value.
-fn positive(class: Class, template: &Template, value: &str, context: &Context) -> Option<Truth> {
+pub(crate) fn positive(
+    class: Class,
+    template: &Template,
+    value: &str,
+    context: &Context,
+) -> Option<Truth> {
     if matches!(class, Class::ArnEquals | Class::ArnNotEquals | Class::ArnLike | Class::ArnNotLike)
     {
         let matched = template.matches_arn(value, context)?;
         return Some(matched.map_or(Truth::Unreadable, Truth::of));
     }
     if matches!(class, Class::StringLike | Class::StringNotLike) {
-        let tokens: Vec<Token> = template.expand(context)?;
-        let chars: Vec<char> = value.chars().collect();
-        return Some(Truth::of(matches_tokens(&tokens, &chars)));
+        return Some(Truth::of(template.matches_text(value, context)?));
     }
     let listed = template.expand_text(context)?;
     let known = match class {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::document::{Actions, PolicyKind, PrincipalEntry, Principals, Resources, Statement};
-use crate::pattern::{Part, Pattern, Template, Token};
+use crate::pattern::{Part, Pattern, Template};
 
 /// The most pairs of states that are looked at; beyond, the answer is that nothing is known.
 const PAIRS_MAX: usize = 20_000;
@@ -189,8 +189,7 @@ fn resource(template: &Template, kind: PolicyKind) -> Automaton {
     if template.is_everything() {
         return Automaton { steps: vec![Step::Star { colon: true }], open: false };
     }
-    let segments: Vec<&[Part]> =
-        template.parts().splitn(6, |part| *part == Part::Token(Token::Char(':'))).collect();
+    let segments: Vec<&[Part]> = template.parts().splitn(6, |part| *part == Part::Colon).collect();
     let complete = segments.len() == 6;
     let mut steps = Vec::new();
     for (number, segment) in segments.iter().enumerate() {
@@ -200,20 +199,21 @@ fn resource(template: &Template, kind: PolicyKind) -> Automaton {
         let free = number == 5;
         for (at, part) in segment.iter().enumerate() {
             let last = at + 1 == segment.len();
-            steps.push(match part {
-                Part::Token(Token::Char(c)) => Step::Char(*c),
-                Part::Token(Token::One) => Step::One { colon: free },
+            match part {
+                Part::Text(text) => steps.extend(text.chars().map(Step::Char)),
+                Part::Colon => steps.push(Step::Char(':')),
+                Part::One => steps.push(Step::One { colon: free }),
                 // A star that ends a part may run over colons.
-                Part::Token(Token::Star) => Step::Star { colon: free || last },
-                Part::Variable { .. } => Step::Star { colon: free },
-            });
+                Part::Star => steps.push(Step::Star { colon: free || last }),
+                Part::Variable(_) => steps.push(Step::Star { colon: free }),
+            }
         }
     }
     Automaton { steps, open: !complete && fills(kind) }
 }
 
 fn has_variables(template: &Template) -> bool {
-    template.parts().iter().any(|part| matches!(part, Part::Variable { .. }))
+    template.parts().iter().any(|part| matches!(part, Part::Variable(_)))
 }
 
 /// Whether every resource that fits `under` fits `over`, in a policy of this kind.

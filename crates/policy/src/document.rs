@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
 use crate::json;
+use crate::name::Dialect;
 use crate::parse::{self, ParseError};
 use crate::pattern::{Pattern, Template};
 
@@ -74,7 +75,7 @@ pub enum Resources {
 pub enum PrincipalEntry {
     /// Everybody, written `"*"` or `{"AWS": "*"}`.
     Everyone,
-    /// An account, a principal's ARN, or the unique id of a deleted principal.
+    /// An account, a principal's ARN, or the unique id of a deleted principal; `AWS` or `RAM` in a document.
     Aws {
         /// The text as written, or as replaced.
         text: String,
@@ -141,6 +142,7 @@ pub struct Statement {
 pub struct Document {
     pub(crate) text: Arc<str>,
     pub(crate) kind: PolicyKind,
+    pub(crate) dialect: Dialect,
     pub(crate) variables: bool,
     pub(crate) id: Option<String>,
     pub(crate) statements: Vec<Statement>,
@@ -148,16 +150,19 @@ pub struct Document {
 
 impl Document {
     /// Reads a document that somebody wants to store, refusing whatever the vendor refuses.
-    pub fn parse(text: &str, kind: PolicyKind) -> Result<Document, ParseError> {
-        parse::document(text, kind, parse::Strictness::Store)
+    ///
+    /// The dialect chooses the language: that of AWS (versions `2012-10-17` and `2008-10-17`), or that of
+    /// Alibaba Cloud RAM (version `1`).
+    pub fn parse(text: &str, kind: PolicyKind, dialect: Dialect) -> Result<Document, ParseError> {
+        parse::document(text, kind, dialect, parse::Strictness::Store)
     }
 
     /// Reads a document only to evaluate it, as case files do.
     ///
     /// It accepts what has a defined meaning but may not be stored: an older version, an unknown operator
     /// (never true), an incomplete or partly wild resource name. [src: POLICY.md 1]
-    pub fn read(text: &str, kind: PolicyKind) -> Result<Document, ParseError> {
-        parse::document(text, kind, parse::Strictness::Evaluate)
+    pub fn read(text: &str, kind: PolicyKind, dialect: Dialect) -> Result<Document, ParseError> {
+        parse::document(text, kind, dialect, parse::Strictness::Evaluate)
     }
 
     /// The statements in written order.
@@ -175,6 +180,11 @@ impl Document {
         self.kind
     }
 
+    /// Which language it is written in.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Its `Id`, if it has one.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -185,7 +195,7 @@ impl Document {
         self.variables
     }
 
-    /// The texts of all `AWS` entries of `Principal` and `NotPrincipal` but `*`, in written order.
+    /// The texts of all `AWS` or `RAM` entries of `Principal` and `NotPrincipal` but `*`, in written order.
     pub fn aws_principals(&self) -> impl Iterator<Item = &str> {
         self.statements.iter().flat_map(|s| s.principals.entries()).filter_map(
             |entry| match entry {
@@ -195,7 +205,7 @@ impl Document {
         )
     }
 
-    /// The document with some `AWS` principal entries replaced, in its text too.
+    /// The document with some `AWS` or `RAM` principal entries replaced, in its text too.
     ///
     /// `f` gets each entry and returns its replacement, or `None` to keep it. The use is a deleted principal,
     /// whose name gives way to its unique id, so that a new principal of that name does not match.

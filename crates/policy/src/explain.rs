@@ -160,7 +160,10 @@ impl<'a> World<'a> {
         if let Some(resource) = &policies.resource {
             place(Layer::Resource, None, std::slice::from_ref(&resource.policy), &mut all);
         }
-        place(Layer::Identity, None, &policies.identity, &mut all);
+        // Those for the resource's group follow the principal's other policies.
+        let own: Vec<Named<'a>> =
+            policies.identity.iter().chain(&policies.group).copied().collect();
+        place(Layer::Identity, None, &own, &mut all);
         let optional = [
             (Layer::Endpoint, &policies.endpoint),
             (Layer::Boundary, &policies.boundary),
@@ -227,8 +230,8 @@ impl<'a> World<'a> {
             let alone = Statement { conditions: vec![condition.clone()], ..bare.clone() };
             if !self.fits(alone, document) {
                 failing.push(Failing::Condition {
-                    operator: condition.operator_text.clone(),
-                    key: condition.key.clone(),
+                    operator: condition.operator_text.to_string(),
+                    key: condition.key.to_string(),
                     wanted: condition.values.iter().map(|v| v.text().to_owned()).collect(),
                     found: self.request.context.get(&condition.key).cloned(),
                 });

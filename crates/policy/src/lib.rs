@@ -12,8 +12,10 @@ pub mod condition;
 pub mod coverage;
 pub mod decision;
 pub mod document;
+pub mod engine;
 pub mod explain;
 pub mod json;
+pub mod key;
 pub mod lint;
 pub mod lint_facts;
 mod lint_reach;
@@ -37,7 +39,9 @@ pub use document::{
     Actions, Document, PolicyKind, PrincipalEntry, PrincipalList, Principals, Resources, Statement,
     StatementEffect,
 };
+pub use engine::Engine;
 pub use explain::{Closest, Explanation, Failing, Suggestion, explain};
+pub use key::Key;
 pub use lint::{Finding, Severity, check, check_with};
 pub use lint_facts::{ActionFact, ActionFacts};
 pub use lint_rules::{RULES, Rule};

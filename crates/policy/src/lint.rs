@@ -13,6 +13,7 @@ use crate::document::{
 use crate::json::{self, Json, Node};
 use crate::lint_facts::{self, ActionFacts};
 use crate::lint_reach;
+use crate::name::Dialect;
 use crate::parse::ParseError;
 use crate::pattern::Template;
 
@@ -50,16 +51,21 @@ pub struct Finding {
 /// The most findings that one check makes; whoever has as many starts with these.
 pub const FINDINGS_MAX: usize = 100;
 
-/// Checks a policy text that somebody wants to store: errors if it is refused, else warnings and suggestions.
+/// Checks a policy text of AWS that somebody wants to store: errors if it is refused, else warnings and suggestions.
 pub fn check(text: &str, kind: PolicyKind) -> Vec<Finding> {
-    check_with(text, kind, &ActionFacts::default())
+    check_with(text, kind, Dialect::Aws, &ActionFacts::default())
 }
 
-/// As [`check`], with what is known of actions.
-pub fn check_with(text: &str, kind: PolicyKind, facts: &ActionFacts) -> Vec<Finding> {
-    let document = match Document::parse(text, kind) {
+/// As [`check`], in the language of a dialect, and with what is known of actions.
+pub fn check_with(
+    text: &str,
+    kind: PolicyKind,
+    dialect: Dialect,
+    facts: &ActionFacts,
+) -> Vec<Finding> {
+    let document = match Document::parse(text, kind, dialect) {
         Ok(document) => document,
-        Err(error) => return refused(text, kind, error),
+        Err(error) => return refused(text, kind, dialect, error),
     };
     let Ok(root) = json::read(text) else { return Vec::new() };
     let mut linter = Linter { text, root: &root, findings: Vec::new() };
@@ -68,8 +74,8 @@ pub fn check_with(text: &str, kind: PolicyKind, facts: &ActionFacts) -> Vec<Find
 }
 
 /// Why a text is refused; operators that do not exist are all named, as the parser stops at one error.
-fn refused(text: &str, kind: PolicyKind, error: ParseError) -> Vec<Finding> {
-    let mut findings = match (Document::read(text, kind), json::read(text)) {
+fn refused(text: &str, kind: PolicyKind, dialect: Dialect, error: ParseError) -> Vec<Finding> {
+    let mut findings = match (Document::read(text, kind, dialect), json::read(text)) {
         (Ok(document), Ok(root)) => {
             let mut linter = Linter { text, root: &root, findings: Vec::new() };
             for (statement, path) in document.statements().iter().zip(linter.paths(&document)) {
@@ -191,7 +197,7 @@ impl Linter<'_> {
     }
 
     fn document(&mut self, document: &Document, kind: PolicyKind, facts: &ActionFacts) {
-        if !document.has_variables() {
+        if !document.has_variables() && document.dialect() == Dialect::Aws {
             if document.text().contains("${") {
                 let message = "`${...}` is plain text in this version of the policy language";
                 self.warn("variables-off", "", message, "set `Version` to `2012-10-17`");
@@ -202,14 +208,20 @@ impl Linter<'_> {
             }
         }
         let paths = self.paths(document);
+        let ram = document.dialect() == Dialect::Alibaba;
         for (statement, path) in document.statements().iter().zip(&paths) {
-            self.statement(statement, kind, path);
-            lint_facts::statement(self, facts, statement, kind, path);
+            self.statement(statement, kind, ram, path);
+            if !ram {
+                lint_facts::statement(self, facts, statement, kind, path);
+            }
         }
-        lint_reach::document(self, document, kind, &paths);
+        // What covers what, and what is known of actions, is told of the AWS language only.
+        if !ram {
+            lint_reach::document(self, document, kind, &paths);
+        }
     }
 
-    fn statement(&mut self, statement: &Statement, kind: PolicyKind, path: &str) {
+    fn statement(&mut self, statement: &Statement, kind: PolicyKind, ram: bool, path: &str) {
         let allows = statement.effect == StatementEffect::Allow;
         self.principals(statement, kind, path);
         self.actions(statement, path);
@@ -225,7 +237,8 @@ impl Linter<'_> {
             }
             Resources::Only(list) => {
                 for (number, template) in list.iter().enumerate() {
-                    if !template.is_everything() && template.colon_parts() < 6 {
+                    let complete = ram || template.is_everything() || template.colon_parts() >= 6;
+                    if !complete {
                         let message =
                             format!("the resource name `{}` is incomplete", template.text());
                         let path = format!("{path}/Resource/{number}");

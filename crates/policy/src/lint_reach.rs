@@ -7,7 +7,7 @@ use crate::document::{
     StatementEffect,
 };
 use crate::lint::Linter;
-use crate::pattern::{Incomplete, Part, Template, Token};
+use crate::pattern::{Incomplete, Part, Template};
 use crate::request::Context;
 
 /// A way to more rights: the actions that it takes, all of them, and how it goes.
@@ -192,8 +192,7 @@ fn is_open(statement: &Statement, action: &str, kind: PolicyKind) -> bool {
     let names = format!("arn:*:{service}:*:*:*");
     let wild = |template: &Template| {
         let parts = template.parts();
-        parts.contains(&Part::Token(Token::Star))
-            && !parts.iter().any(|part| matches!(part, Part::Variable { .. }))
+        parts.contains(&Part::Star) && !parts.iter().any(|part| matches!(part, Part::Variable(_)))
     };
     let choice = match &statement.resources {
         Resources::Only(list) => list.iter().any(|t| wild(t) && meets_resource(t, &names, kind)),

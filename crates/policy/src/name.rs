@@ -36,6 +36,17 @@ pub struct Arn {
 }
 
 impl Arn {
+    /// Whether a text is a complete ARN; as [`Arn::parse`], without taking it apart.
+    pub fn is_complete(text: &str) -> bool {
+        let mut parts = text.splitn(6, ':');
+        let mut next = || parts.next();
+        let arn = next() == Some("arn");
+        let named = next().is_some_and(|partition| !partition.is_empty());
+        let service = next().is_some_and(|service| !service.is_empty());
+        let place = next().is_some() && next().is_some();
+        arn && named && service && place && next().is_some_and(|resource| !resource.is_empty())
+    }
+
     /// Reads a complete ARN; partition, service and resource must not be empty.
     pub fn parse(text: &str) -> Option<Arn> {
         let mut parts = text.splitn(6, ':');
@@ -59,6 +70,17 @@ impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Arn { partition, service, region, account, resource } = self;
         write!(f, "arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}
+
+/// The dialect that a name is written in; `None` if it is no name of either.
+pub fn dialect(text: &str) -> Option<Dialect> {
+    if text.starts_with("arn:") {
+        Some(Dialect::Aws)
+    } else if text.starts_with("acs:") {
+        Some(Dialect::Alibaba)
+    } else {
+        None
     }
 }
 

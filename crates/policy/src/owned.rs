@@ -19,6 +19,8 @@ pub struct OwnedPolicy {
 pub struct OwnedPolicies {
     /// The policies of the principal.
     pub identity: Vec<OwnedPolicy>,
+    /// The policies that count only for the asked resource's group.
+    pub group: Vec<OwnedPolicy>,
     /// The permissions boundary.
     pub boundary: Option<Vec<OwnedPolicy>>,
     /// The session policies.
@@ -39,6 +41,7 @@ impl OwnedPolicies {
         let levels = |levels: &Vec<Vec<Named<'_>>>| levels.iter().map(|l| copies(l)).collect();
         OwnedPolicies {
             identity: copies(&set.identity),
+            group: copies(&set.group),
             boundary: set.boundary.as_deref().map(copies),
             session: set.session.as_deref().map(copies),
             endpoint: set.endpoint.as_deref().map(copies),
@@ -57,6 +60,7 @@ impl OwnedPolicies {
 
     fn fill<'a>(&'a self, set: &mut PolicySet<'a>) {
         set.identity = borrowed(&self.identity);
+        set.group = borrowed(&self.group);
         set.boundary = self.boundary.as_deref().map(borrowed);
         set.session = self.session.as_deref().map(borrowed);
         set.endpoint = self.endpoint.as_deref().map(borrowed);

@@ -3,6 +3,7 @@
 //! It looks at everything and reports what the vendor would report first. It does not judge
 //! style or danger; that is `lint`. The checks of single names stand in `parse_name`.
 
+use core::fmt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -12,7 +13,10 @@ use crate::document::{
     StatementEffect,
 };
 use crate::json::{self, Json, Member, Node, pointer_step};
-use crate::parse_name::{action_problem, is_trust_action, principal_problem, resource_problem};
+use crate::name::Dialect;
+use crate::parse_name::{
+    action_problem, is_trust_action, principal_problem, ram_resource_problem, resource_problem,
+};
 use crate::pattern::{Pattern, Template, Wildcards};
 
 /// Why a policy document is refused, and where.
@@ -72,18 +76,21 @@ const TRUST_ACTIONS: &str = "Trust Policy statement actions can only be sts:Assu
 pub(crate) fn document(
     text: &str,
     kind: PolicyKind,
+    dialect: Dialect,
     strictness: Strictness,
 ) -> Result<Document, ParseError> {
-    let mut parser = Parser { text, kind, strictness, variables: false, worst: None };
+    let mut parser = Parser { text, kind, dialect, strictness, variables: false, worst: None };
     let document = match json::read(text) {
         Ok(root) => parser.root(&root),
         Err(error) => {
-            parser.record(Rank::Syntax, INVALID_JSON, error.at, error.path, error.detail);
+            let (message, detail) = (INVALID_JSON.to_owned(), error.detail);
+            let rank = Rank::Syntax;
+            parser.worst = Some(Problem { rank, message, detail, at: error.at, path: error.path });
             None
         }
     };
     if document.is_none() && parser.worst.is_none() {
-        parser.syntax(0, "", "the document could not be read");
+        parser.syntax(0, &Way::Root, "the document could not be read");
     }
     match (parser.worst, document) {
         (None, Some(document)) => Ok(document),
@@ -109,6 +116,7 @@ struct Problem {
 struct Parser<'a> {
     text: &'a str,
     kind: PolicyKind,
+    dialect: Dialect,
     strictness: Strictness,
     variables: bool,
     /// The first error of the lowest rank.
@@ -118,8 +126,46 @@ struct Parser<'a> {
 /// The one member of a pair that may not both be given.
 struct Either<'n> {
     negated: bool,
+    name: &'n str,
     node: &'n Node,
-    path: String,
+}
+
+/// The way to a value, written out as a JSON pointer only when it is told to somebody.
+#[derive(Clone, Copy)]
+enum Way<'p> {
+    Root,
+    Member(&'p Way<'p>, &'p str),
+    Item(&'p Way<'p>, usize),
+}
+
+impl fmt::Display for Way<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Root => Ok(()),
+            Way::Member(parent, name) => write!(f, "{parent}{}", pointer_step(name)),
+            Way::Item(parent, number) => write!(f, "{parent}/{number}"),
+        }
+    }
+}
+
+/// The way to the version.
+const VERSION_WAY: Way<'static> = Way::Member(&Way::Root, "Version");
+
+/// The way to the statements.
+const STATEMENT_WAY: Way<'static> = Way::Member(&Way::Root, "Statement");
+
+fn is_empty_list(node: &Node) -> bool {
+    matches!(&node.value, Json::Array(items) if items.is_empty())
+}
+
+/// The values of a list, or the one value that stands for a list of one, each with its way.
+fn items<'n, 'p>(node: &'n Node, way: &'p Way<'p>) -> impl Iterator<Item = (&'n Node, Way<'p>)> {
+    let (one, list) = match &node.value {
+        Json::Array(items) => (None, items.as_slice()),
+        _ => (Some((node, *way)), [].as_slice()),
+    };
+    let items = list.iter().enumerate().map(move |(number, item)| (item, Way::Item(way, number)));
+    one.into_iter().chain(items)
 }
 
 impl Parser<'_> {
@@ -128,94 +174,87 @@ impl Parser<'_> {
         rank: Rank,
         message: impl Into<String>,
         at: usize,
-        path: impl Into<String>,
+        way: &Way<'_>,
         detail: impl Into<String>,
     ) {
         if self.worst.as_ref().is_some_and(|worst| worst.rank <= rank) {
             return;
         }
-        let (message, detail, path) = (message.into(), detail.into(), path.into());
+        let (message, detail, path) = (message.into(), detail.into(), way.to_string());
         self.worst = Some(Problem { rank, message, detail, at, path });
     }
 
-    fn syntax(&mut self, at: usize, path: &str, detail: impl Into<String>) {
-        self.record(Rank::Syntax, SYNTAX, at, path, detail);
+    fn syntax(&mut self, at: usize, way: &Way<'_>, detail: impl Into<String>) {
+        self.record(Rank::Syntax, SYNTAX, at, way, detail);
+    }
+
+    fn is_ram(&self) -> bool {
+        self.dialect == Dialect::Alibaba
     }
 
     fn storing(&self) -> bool {
         self.strictness == Strictness::Store
     }
 
-    fn object<'n>(&mut self, node: &'n Node, path: &str, what: &str) -> Option<&'n [Member]> {
+    fn object<'n>(&mut self, node: &'n Node, way: &Way<'_>, what: &str) -> Option<&'n [Member]> {
         match &node.value {
             Json::Object(members) => Some(members),
             _ => {
                 let found = node.kind();
-                self.syntax(node.start, path, format!("{what} must be an object, found {found}"));
+                self.syntax(node.start, way, format!("{what} must be an object, found {found}"));
                 None
             }
         }
     }
 
-    fn string(&mut self, node: &Node, path: &str, what: &str) -> Option<String> {
+    fn string<'n>(&mut self, node: &'n Node, way: &Way<'_>, what: &str) -> Option<&'n str> {
         match &node.value {
-            Json::String(text) => Some(text.clone()),
+            Json::String(text) => Some(text),
             _ => {
                 let found = node.kind();
-                self.syntax(node.start, path, format!("{what} must be a string, found {found}"));
+                self.syntax(node.start, way, format!("{what} must be a string, found {found}"));
                 None
             }
-        }
-    }
-
-    /// A string or a list of strings, with the place of each.
-    fn strings<'n>(
-        &mut self,
-        node: &'n Node,
-        path: &str,
-        what: &str,
-    ) -> Option<Vec<(String, &'n Node, String)>> {
-        match &node.value {
-            Json::Array(items) => {
-                let mut out = Vec::with_capacity(items.len());
-                for (number, item) in items.iter().enumerate() {
-                    let path = format!("{path}/{number}");
-                    out.push((self.string(item, &path, what)?, item, path));
-                }
-                Some(out)
-            }
-            _ => Some(vec![(self.string(node, path, what)?, node, path.to_owned())]),
         }
     }
 
     fn root(&mut self, root: &Node) -> Option<Document> {
-        let members = self.object(root, "", "a policy document")?;
+        let members = self.object(root, &Way::Root, "a policy document")?;
         let mut id = None;
         let mut version = None;
         let mut statement_node = None;
         for member in members {
-            let path = pointer_step(&member.name);
+            let way = Way::Member(&Way::Root, &member.name);
             match member.name.as_str() {
                 "Version" => {
-                    version = self.version(&member.value, &path);
+                    version = self.version(&member.value, &way);
                     self.variables = version == Some("2012-10-17");
                 }
-                "Id" => id = self.string(&member.value, &path, "`Id`"),
+                "Id" if !self.is_ram() => {
+                    id = self.string(&member.value, &way, "`Id`").map(str::to_owned);
+                }
                 "Statement" => statement_node = Some(&member.value),
                 other => {
                     let detail = format!(
                         "the member `{other}` is not known; known are `Version`, `Id`, `Statement`"
                     );
-                    self.syntax(member.name_at, &path, detail);
+                    self.syntax(member.name_at, &way, detail);
                 }
             }
         }
-        if self.storing() && self.kind == PolicyKind::Managed && version != Some("2012-10-17") {
+        if self.is_ram() && version.is_none() {
+            self.syntax(root.start, &VERSION_WAY, "set `Version` to `1`");
+        }
+        if self.storing()
+            && self.kind == PolicyKind::Managed
+            && !self.is_ram()
+            && version != Some("2012-10-17")
+        {
             let detail = "set `Version` to `2012-10-17`";
-            self.record(Rank::Version, VERSION, root.start, "/Version", detail);
+            self.record(Rank::Version, VERSION, root.start, &VERSION_WAY, detail);
         }
         let Some(node) = statement_node else {
-            self.syntax(root.start, "", "the member `Statement` is missing");
+            self.syntax(root.start, &Way::Root, "the member `Statement` is missing");
             return None;
         };
         let statements = self.statements(node);
@@ -223,36 +262,49 @@ impl Parser<'_> {
         Some(Document {
             text: Arc::from(self.text),
             kind: self.kind,
+            dialect: self.dialect,
             variables: self.variables,
             id,
             statements,
         })
     }
 
-    fn version(&mut self, node: &Node, path: &str) -> Option<&'static str> {
-        match &node.value {
-            Json::String(text) if text == "2012-10-17" => Some("2012-10-17"),
-            Json::String(text) if text == "2008-10-17" => Some("2008-10-17"),
-            _ => {
-                let detail = "`Version` must be the string `2012-10-17` or `2008-10-17`";
-                self.syntax(node.start, path, detail);
-                None
-            }
+    fn version(&mut self, node: &Node, way: &Way<'_>) -> Option<&'static str> {
+        let (known, detail): (&[&'static str], _) = match self.dialect {
+            Dialect::Aws => (
+                &["2012-10-17", "2008-10-17"],
+                "`Version` must be the string `2012-10-17` or `2008-10-17`",
+            ),
+            Dialect::Alibaba => (&["1"], "`Version` must be the string `1`"),
+        };
+        let found = match &node.value {
+            Json::String(text) => known.iter().find(|version| *version == text),
+            _ => None,
+        };
+        if found.is_none() {
+            self.syntax(node.start, way, detail);
         }
+        found.copied()
     }
 
     fn statements(&mut self, node: &Node) -> Vec<Statement> {
         match &node.value {
             Json::Array(items) if items.is_empty() => {
-                self.syntax(node.start, "/Statement", "`Statement` holds no statement");
+                self.syntax(node.start, &STATEMENT_WAY, "`Statement` holds no statement");
                 Vec::new()
             }
             Json::Array(items) => items
                 .iter()
                 .enumerate()
-                .filter_map(|(number, item)| self.statement(item, &format!("/Statement/{number}")))
+                .filter_map(|(number, item)| {
+                    self.statement(item, &Way::Item(&STATEMENT_WAY, number))
+                })
                 .collect(),
-            _ => self.statement(node, "/Statement").into_iter().collect(),
+            _ if self.is_ram() => {
+                self.syntax(node.start, &STATEMENT_WAY, "`Statement` must be a list");
+                Vec::new()
+            }
+            _ => self.statement(node, &STATEMENT_WAY).into_iter().collect(),
         }
     }
 
@@ -262,7 +314,7 @@ impl Parser<'_> {
         for sid in statements.iter().filter_map(|s| s.sid.as_deref()).filter(|s| !s.is_empty()) {
             if !seen.insert(sid) {
                 let detail = format!("the id `{sid}` occurs twice; rename one");
-                self.record(Rank::Sid, SID_UNIQUE, node.start, "/Statement", detail);
+                self.record(Rank::Sid, SID_UNIQUE, node.start, &STATEMENT_WAY, detail);
                 return;
             }
         }
@@ -274,138 +326,140 @@ impl Parser<'_> {
         members: &'n [Member],
         name: &str,
         negated_name: &str,
-        path: &str,
+        way: &Way<'_>,
     ) -> Option<Either<'n>> {
         let find = |wanted: &str| members.iter().find(|m| m.name == wanted);
         let (plain, negated) = (find(name), find(negated_name));
         if let (Some(_), Some(second)) = (plain, negated) {
             let detail = format!("`{name}` and `{negated_name}` exclude each other; keep one");
-            self.syntax(second.name_at, path, detail);
+            self.syntax(second.name_at, way, detail);
         }
         let member = plain.or(negated)?;
-        Some(Either {
-            negated: plain.is_none(),
-            node: &member.value,
-            path: format!("{path}/{}", member.name),
-        })
+        Some(Either { negated: plain.is_none(), name: &member.name, node: &member.value })
     }
 
-    fn statement(&mut self, node: &Node, path: &str) -> Option<Statement> {
-        let members = self.object(node, path, "a statement")?;
+    fn statement(&mut self, node: &Node, way: &Way<'_>) -> Option<Statement> {
+        let members = self.object(node, way, "a statement")?;
         let mut sid = None;
         let mut effect = None;
         let mut conditions = Vec::new();
         for member in members {
-            let path = format!("{path}{}", pointer_step(&member.name));
+            let way = Way::Member(way, &member.name);
             match member.name.as_str() {
-                "Sid" => sid = self.sid(&member.value, &path),
-                "Effect" => effect = self.effect(&member.value, &path),
-                "Condition" => conditions = self.conditions(&member.value, &path),
-                "Action" | "NotAction" | "Resource" | "NotResource" | "Principal"
-                | "NotPrincipal" => {}
+                "Sid" if !self.is_ram() => sid = self.sid(&member.value, &way),
+                "Effect" => effect = self.effect(&member.value, &way),
+                "Condition" => conditions = self.conditions(&member.value, &way),
+                "Action" | "NotAction" | "Resource" | "Principal" => {}
+                "NotResource" | "NotPrincipal" if !self.is_ram() => {}
                 other => {
                     let detail = format!("the member `{other}` of a statement is not known");
-                    self.syntax(member.name_at, &path, detail);
+                    self.syntax(member.name_at, &way, detail);
                 }
             }
         }
         if !members.iter().any(|m| m.name == "Effect") {
-            self.syntax(node.start, path, "a statement needs `Effect`: `Allow` or `Deny`");
+            self.syntax(node.start, way, "a statement needs `Effect`: `Allow` or `Deny`");
         }
         let effect = effect.unwrap_or(StatementEffect::Deny);
-        let principals = self.principals(node, members, path, effect);
-        let actions = self.actions(node, members, path);
-        let resources = self.resources(node, members, path);
+        let principals = self.principals(node, members, way, effect);
+        let actions = self.actions(node, members, way);
+        let resources = self.resources(node, members, way);
         Some(Statement { sid, effect, principals, actions, resources, conditions })
     }
 
-    fn sid(&mut self, node: &Node, path: &str) -> Option<String> {
-        let sid = self.string(node, path, "`Sid`")?;
+    fn sid(&mut self, node: &Node, way: &Way<'_>) -> Option<String> {
+        let sid = self.string(node, way, "`Sid`")?;
         let plain = sid.bytes().all(|b| b.is_ascii_alphanumeric());
         if self.storing() && self.kind != PolicyKind::Resource && !plain {
             let detail = format!("`{sid}` holds other characters than letters and digits");
-            self.record(Rank::Sid, SID_FORM, node.start, path, detail);
+            self.record(Rank::Sid, SID_FORM, node.start, way, detail);
         }
-        Some(sid)
+        Some(sid.to_owned())
     }
 
-    fn effect(&mut self, node: &Node, path: &str) -> Option<StatementEffect> {
-        let text = self.string(node, path, "`Effect`")?;
-        match text.as_str() {
+    fn effect(&mut self, node: &Node, way: &Way<'_>) -> Option<StatementEffect> {
+        let text = self.string(node, way, "`Effect`")?;
+        match text {
             "Allow" => return Some(StatementEffect::Allow),
             "Deny" => return Some(StatementEffect::Deny),
             _ => {}
         }
         let detail = format!("`Effect` must be exactly `Allow` or `Deny`, found `{text}`");
         if text.eq_ignore_ascii_case("allow") || text.eq_ignore_ascii_case("deny") {
-            self.record(Rank::Legacy, LEGACY, node.start, path, detail);
+            self.record(Rank::Legacy, LEGACY, node.start, way, detail);
         } else {
-            self.syntax(node.start, path, detail);
+            self.syntax(node.start, way, detail);
         }
         None
     }
 
-    fn actions(&mut self, node: &Node, members: &[Member], path: &str) -> Actions {
+    fn actions(&mut self, node: &Node, members: &[Member], way: &Way<'_>) -> Actions {
         let none = Actions::Only(Vec::new());
-        let Some(found) = self.either(members, "Action", "NotAction", path) else {
+        let Some(found) = self.either(members, "Action", "NotAction", way) else {
             let detail = "a statement needs `Action` or `NotAction`";
-            self.record(Rank::ActionsMissing, NO_ACTIONS, node.start, path, detail);
+            self.record(Rank::ActionsMissing, NO_ACTIONS, node.start, way, detail);
             return none;
         };
+        let way = Way::Member(way, found.name);
         let trust = self.kind == PolicyKind::Trust && self.storing();
         if trust && found.negated {
             let detail = "a trust policy lists its actions; use `Action`";
-            self.record(Rank::Action, TRUST_ACTIONS, found.node.start, &found.path, detail);
+            self.record(Rank::Action, TRUST_ACTIONS, found.node.start, &way, detail);
         }
-        let Some(texts) = self.strings(found.node, &found.path, "an action") else { return none };
-        if texts.is_empty() {
+        if is_empty_list(found.node) {
             let detail = "the list of actions is empty";
-            self.record(Rank::ActionsMissing, NO_ACTIONS, found.node.start, &found.path, detail);
+            self.record(Rank::ActionsMissing, NO_ACTIONS, found.node.start, &way, detail);
         }
-        let mut patterns = Vec::with_capacity(texts.len());
-        for (text, at, path) in texts {
-            if let Some(message) = action_problem(&text, self.storing()) {
+        let mut patterns = Vec::new();
+        for (node, way) in items(found.node, &way) {
+            let Some(text) = self.string(node, &way, "an action") else { return none };
+            if let Some(message) = action_problem(text, self.dialect, self.storing()) {
                 let detail = format!("found `{text}`; write `service:Action` or `*`");
-                self.record(Rank::Action, message, at.start, &path, detail);
-            } else if trust && !found.negated && !is_trust_action(&text) {
+                self.record(Rank::Action, message, node.start, &way, detail);
+            } else if trust && !found.negated && !is_trust_action(text) {
                 let detail = format!("found `{text}`");
-                self.record(Rank::Action, TRUST_ACTIONS, at.start, &path, detail);
+                self.record(Rank::Action, TRUST_ACTIONS, node.start, &way, detail);
             }
-            patterns.push(Pattern::new(&text));
+            patterns.push(Pattern::new(text));
         }
         if found.negated { Actions::AllBut(patterns) } else { Actions::Only(patterns) }
     }
 
-    fn resources(&mut self, node: &Node, members: &[Member], path: &str) -> Resources {
-        let Some(found) = self.either(members, "Resource", "NotResource", path) else {
+    fn resources(&mut self, node: &Node, members: &[Member], way: &Way<'_>) -> Resources {
+        let Some(found) = self.either(members, "Resource", "NotResource", way) else {
             if self.kind != PolicyKind::Trust {
                 let detail = "a statement needs `Resource` or `NotResource`";
-                self.record(Rank::ResourcesMissing, NO_RESOURCES, node.start, path, detail);
+                self.record(Rank::ResourcesMissing, NO_RESOURCES, node.start, way, detail);
             }
             return Resources::Attached;
         };
+        let way = Way::Member(way, found.name);
         if self.kind == PolicyKind::Trust {
-            let field = if found.negated { "NotResource" } else { "Resource" };
-            let message = format!("Has prohibited field {field}.");
+            let message = format!("Has prohibited field {}.", found.name);
             let detail = "a trust policy is about its role; remove the member";
-            self.record(Rank::Resource, message, found.node.start, &found.path, detail);
+            self.record(Rank::Resource, message, found.node.start, &way, detail);
             return Resources::Attached;
         }
-        let Some(texts) = self.strings(found.node, &found.path, "a resource") else {
-            return Resources::Attached;
-        };
-        if texts.is_empty() {
+        if is_empty_list(found.node) {
             let (at, detail) = (found.node.start, "the list of resources is empty");
-            self.record(Rank::ResourcesMissing, NO_RESOURCES, at, &found.path, detail);
+            self.record(Rank::ResourcesMissing, NO_RESOURCES, at, &way, detail);
         }
-        let mut templates = Vec::with_capacity(texts.len());
-        for (text, at, path) in texts {
-            let template = Template::new(&text, Wildcards::Active, self.variables);
-            let problem = resource_problem(&template, self.kind, found.negated, self.storing());
+        let mut templates = Vec::new();
+        for (node, way) in items(found.node, &way) {
+            let Some(text) = self.string(node, &way, "a resource") else {
+                return Resources::Attached;
+            };
+            let template = Template::new(text, Wildcards::Active, self.variables);
+            let problem = match self.dialect {
+                Dialect::Aws => {
+                    resource_problem(&template, self.kind, found.negated, self.storing())
+                }
+                Dialect::Alibaba => ram_resource_problem(&template, self.storing()),
+            };
             if let Some(problem) = problem {
                 let rank = if problem.legacy { Rank::Legacy } else { Rank::Resource };
                 let message = problem.message.unwrap_or_else(|| LEGACY.to_owned());
-                self.record(rank, message, at.start, &path, problem.detail);
+                self.record(rank, message, node.start, &way, problem.detail);
             }
             templates.push(template);
         }
@@ -416,32 +470,33 @@ impl Parser<'_> {
         &mut self,
         node: &Node,
         members: &[Member],
-        path: &str,
+        way: &Way<'_>,
         effect: StatementEffect,
     ) -> Principals {
-        let found = self.either(members, "Principal", "NotPrincipal", path);
+        let found = self.either(members, "Principal", "NotPrincipal", way);
         let Some(found) = found else {
             if self.kind.has_principal() {
                 let detail = "a statement of this policy says whom it is about";
-                self.record(Rank::Principal, NO_PRINCIPAL, node.start, path, detail);
+                self.record(Rank::Principal, NO_PRINCIPAL, node.start, way, detail);
             }
             return Principals::Attached;
         };
+        let way = Way::Member(way, found.name);
         if !self.kind.has_principal() {
             let detail = "a policy of a principal is about that principal; remove the member";
             let at = found.node.start;
-            self.record(Rank::Principal, PRINCIPAL_GIVEN, at, &found.path, detail);
+            self.record(Rank::Principal, PRINCIPAL_GIVEN, at, &way, detail);
             return Principals::Attached;
         }
         if found.negated && self.kind != PolicyKind::Resource {
             let message = "Has prohibited field NotPrincipal.";
             let detail = "only policies of resources may use it; use `Principal`";
-            self.record(Rank::Principal, message, found.node.start, &found.path, detail);
+            self.record(Rank::Principal, message, found.node.start, &way, detail);
         }
-        let list = self.principal_list(found.node, &found.path, effect, found.negated);
+        let list = self.principal_list(found.node, &way, effect, found.negated);
         if self.kind == PolicyKind::Rcp && list.iter().any(|e| *e != PrincipalEntry::Everyone) {
             let detail = "a resource control policy is about everybody; write `\"*\"`";
-            self.syntax(found.node.start, &found.path, detail);
+            self.syntax(found.node.start, &way, detail);
         }
         if found.negated { Principals::AllBut(list) } else { Principals::Only(list) }
     }
@@ -449,47 +504,55 @@ impl Parser<'_> {
     fn principal_list(
         &mut self,
         node: &Node,
-        path: &str,
+        way: &Way<'_>,
         effect: StatementEffect,
         negated: bool,
     ) -> PrincipalList {
         let mut list = Vec::new();
         if let Json::String(text) = &node.value {
-            if text == "*" {
+            if text == "*" && !(self.is_ram() && self.kind == PolicyKind::Trust) {
                 list.push(PrincipalEntry::Everyone);
             } else {
                 let detail = format!("`{text}` needs its kind, for example `{{\"AWS\": ...}}`");
-                self.syntax(node.start, path, detail);
+                self.syntax(node.start, way, detail);
             }
             return list;
         }
-        let Some(members) = self.object(node, path, "a principal") else { return list };
+        let Some(members) = self.object(node, way, "a principal") else { return list };
         if members.is_empty() {
-            self.syntax(node.start, path, "the principal names nobody");
+            self.syntax(node.start, way, "the principal names nobody");
         }
         for member in members {
-            let path = format!("{path}{}", pointer_step(&member.name));
+            let way = Way::Member(way, &member.name);
             let kind = member.name.as_str();
-            if !matches!(kind, "AWS" | "Service" | "Federated" | "CanonicalUser") {
-                let detail = format!(
-                    "`{kind}` is no kind of principal; known are `AWS`, `Service`, `Federated`, `CanonicalUser`"
-                );
-                self.syntax(member.name_at, &path, detail);
+            let known: &[&str] = match self.dialect {
+                Dialect::Aws => &["AWS", "Service", "Federated", "CanonicalUser"],
+                Dialect::Alibaba => &["RAM", "Service", "Federated"],
+            };
+            if !known.contains(&kind) {
+                let known = known.join("`, `");
+                let detail = format!("`{kind}` is no kind of principal; known are `{known}`");
+                self.syntax(member.name_at, &way, detail);
                 continue;
             }
-            let Some(texts) = self.strings(&member.value, &path, "a principal") else { continue };
-            if texts.is_empty() {
-                self.syntax(member.value.start, &path, "the list of principals is empty");
+            if is_empty_list(&member.value) {
+                self.syntax(member.value.start, &way, "the list of principals is empty");
             }
-            for (text, at, path) in texts {
+            let first = list.len();
+            for (node, way) in items(&member.value, &way) {
+                let Some(text) = self.string(node, &way, "a principal") else {
+                    list.truncate(first);
+                    break;
+                };
                 let allows = effect == StatementEffect::Allow || negated;
-                if let Some(detail) = principal_problem(kind, &text, self.kind, allows) {
+                if let Some(detail) = principal_problem(kind, text, self.kind, allows) {
                     let message = format!("Invalid principal in policy: \"{kind}\":\"{text}\"");
-                    self.record(Rank::Principal, message, at.start, &path, detail);
+                    self.record(Rank::Principal, message, node.start, &way, detail);
                 }
+                let text = text.to_owned();
                 list.push(match kind {
-                    "AWS" if text == "*" => PrincipalEntry::Everyone,
-                    "AWS" => PrincipalEntry::Aws { text, span: (at.start, at.end) },
+                    "AWS" | "RAM" if text == "*" => PrincipalEntry::Everyone,
+                    "AWS" | "RAM" => PrincipalEntry::Aws { text, span: (node.start, node.end) },
                     "Service" => PrincipalEntry::Service(text),
                     "Federated" => PrincipalEntry::Federated(text),
                     _ => PrincipalEntry::CanonicalUser(text),
@@ -499,37 +562,37 @@ impl Parser<'_> {
         list
     }
 
-    fn conditions(&mut self, node: &Node, path: &str) -> Vec<Condition> {
+    fn conditions(&mut self, node: &Node, way: &Way<'_>) -> Vec<Condition> {
         let mut out = Vec::new();
-        let Some(operators) = self.object(node, path, "`Condition`") else { return out };
+        let Some(operators) = self.object(node, way, "`Condition`") else { return out };
         for operator in operators {
-            let path = format!("{path}{}", pointer_step(&operator.name));
-            let parsed = Operator::parse(&operator.name);
+            let way = Way::Member(way, &operator.name);
+            let parsed = Operator::parse(&operator.name, self.dialect);
             if parsed.is_none() && self.storing() {
                 let detail = format!("`{}` is no condition operator", operator.name);
-                self.syntax(operator.name_at, &path, detail);
+                self.syntax(operator.name_at, &way, detail);
             }
-            let Some(keys) = self.object(&operator.value, &path, "a condition operator") else {
+            let Some(keys) = self.object(&operator.value, &way, "a condition operator") else {
                 continue;
             };
             if keys.is_empty() {
-                self.syntax(operator.value.start, &path, "the operator has no condition key");
+                self.syntax(operator.value.start, &way, "the operator has no condition key");
             }
             let mut seen = BTreeSet::new();
             for key in keys {
-                let path = format!("{path}{}", pointer_step(&key.name));
+                let way = Way::Member(&way, &key.name);
                 if !seen.insert(key.name.to_lowercase()) {
                     let detail = format!(
                         "the key `{}` occurs twice, key names ignore case; merge the values",
                         key.name
                     );
-                    self.syntax(key.name_at, &path, detail);
+                    self.syntax(key.name_at, &way, detail);
                 }
-                let values = self.condition_values(&key.value, &path, parsed.map(|o| o.class));
+                let values = self.condition_values(&key.value, &way, parsed.map(|o| o.class));
                 out.push(Condition {
-                    operator_text: operator.name.clone(),
+                    operator_text: operator.name.as_str().into(),
                     operator: parsed,
-                    key: key.name.clone(),
+                    key: key.name.as_str().into(),
                     values,
                 });
             }
@@ -540,32 +603,29 @@ impl Parser<'_> {
     fn condition_values(
         &mut self,
         node: &Node,
-        path: &str,
+        way: &Way<'_>,
         class: Option<OperatorClass>,
     ) -> Vec<Template> {
         let wild = class.is_some_and(OperatorClass::has_wildcards);
         let wildcards = if wild { Wildcards::Active } else { Wildcards::Literal };
-        let items = match &node.value {
-            Json::Array(items) => items.iter().collect(),
-            _ => vec![node],
-        };
-        if items.is_empty() {
-            self.syntax(node.start, path, "the list of values is empty");
+        if is_empty_list(node) {
+            self.syntax(node.start, way, "the list of values is empty");
         }
-        let mut out = Vec::with_capacity(items.len());
-        for item in items {
+        let mut out = Vec::new();
+        for (item, _) in items(node, way) {
             let text = match &item.value {
-                Json::String(text) | Json::Number(text) => text.clone(),
-                Json::Bool(value) => value.to_string(),
+                Json::String(text) | Json::Number(text) => text.as_str(),
+                Json::Bool(true) => "true",
+                Json::Bool(false) => "false",
                 Json::Null | Json::Array(_) | Json::Object(_) => {
                     let detail =
                         format!("a condition value must be a string, found {}", item.kind());
-                    self.syntax(item.start, path, detail);
+                    self.syntax(item.start, way, detail);
                     continue;
                 }
             };
-            self.condition_value(&text, item, path, class);
-            out.push(Template::new(&text, wildcards, self.variables));
+            self.condition_value(text, item, way, class);
+            out.push(Template::new(text, wildcards, self.variables));
         }
         out
     }
@@ -575,7 +635,7 @@ impl Parser<'_> {
         &mut self,
         text: &str,
         node: &Node,
-        path: &str,
+        way: &Way<'_>,
         class: Option<OperatorClass>,
     ) {
         let has_variable = self.variables && text.contains("${");
@@ -584,6 +644,6 @@ impl Parser<'_> {
             return;
         }
         let detail = format!("`{text}` is no value that this operator can read");
-        self.record(Rank::Legacy, LEGACY, node.start, path, detail);
+        self.record(Rank::Legacy, LEGACY, node.start, way, detail);
     }
 }

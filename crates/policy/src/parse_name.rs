@@ -4,8 +4,8 @@
 //! parser's business.
 
 use crate::document::PolicyKind;
-use crate::name;
-use crate::pattern::{Part, Template, Token};
+use crate::name::{self, Dialect};
+use crate::pattern::{Part, Template};
 
 /// What is wrong with a resource.
 pub(crate) struct ResourceProblem {
@@ -18,7 +18,7 @@ pub(crate) struct ResourceProblem {
 }
 
 /// What is wrong with an action pattern.
-pub(crate) fn action_problem(text: &str, storing: bool) -> Option<String> {
+pub(crate) fn action_problem(text: &str, dialect: Dialect, storing: bool) -> Option<String> {
     if text == "*" {
         return None;
     }
@@ -32,7 +32,10 @@ pub(crate) fn action_problem(text: &str, storing: bool) -> Option<String> {
     }
     let plain = vendor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     // A wild vendor is the safer reading in a deny; storing accepts no other form than `*:...`.
-    if plain || vendor == "*" || !storing {
+    // RAM has wildcards in the product too. [src: ALIBABA.md 10]
+    let wild = dialect == Dialect::Alibaba
+        && vendor.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'*' | b'?'));
+    if plain || wild || vendor == "*" || !storing {
         return None;
     }
     Some(format!("Vendor {vendor} is not valid"))
@@ -164,14 +167,14 @@ fn colon_texts(template: &Template) -> Vec<String> {
     let mut out = vec![String::new()];
     for part in template.parts() {
         let piece = match part {
-            Part::Token(Token::Char(':')) => {
+            Part::Colon => {
                 out.push(String::new());
                 continue;
             }
-            Part::Token(Token::Char(c)) => c.to_string(),
-            Part::Token(Token::Star) => "*".to_owned(),
-            Part::Token(Token::One) => "?".to_owned(),
-            Part::Variable { key, .. } => format!("${{{key}}}"),
+            Part::Text(text) => text.to_string(),
+            Part::Star => "*".to_owned(),
+            Part::One => "?".to_owned(),
+            Part::Variable(variable) => format!("${{{}}}", variable.name),
         };
         if let Some(last) = out.last_mut() {
             last.push_str(&piece);
@@ -191,6 +194,7 @@ pub(crate) fn principal_problem(
         return Some("the principal is empty");
     }
     match kind {
+        "RAM" => ram_principal_problem(text, policy),
         "AWS" if text == "*" || is_account(text) => None,
         "AWS" if name::is_unique_id(text) => None,
         "AWS" if text.contains(['*', '?']) => {
@@ -213,6 +217,40 @@ pub(crate) fn principal_problem(
         }
         _ => None,
     }
+}
+
+/// As [`principal_problem`], for the `RAM` entries of the RAM language.
+fn ram_principal_problem(text: &str, policy: PolicyKind) -> Option<&'static str> {
+    if text == "*" {
+        let trusts = policy == PolicyKind::Trust;
+        return trusts
+            .then_some("a role trusts accounts, users, roles, services or providers by name");
+    }
+    if text.contains(['*', '?']) {
+        return Some("a principal has no wildcards");
+    }
+    if text.starts_with("arn:") {
+        return Some("a principal of another dialect is not accepted");
+    }
+    match name::parse_entity(text) {
+        Some(name::Entity::Policy { .. }) => Some("a policy is no principal"),
+        Some(_) => None,
+        None => Some("expected the ARN of an account's root, a user, a role or a session"),
+    }
+}
+
+/// What is wrong with a resource pattern of the RAM language.
+pub(crate) fn ram_resource_problem(template: &Template, storing: bool) -> Option<ResourceProblem> {
+    let text = template.text();
+    let complete = text.starts_with("acs:") && text.split(':').count() >= 5;
+    if !storing || text == "*" || complete || (text.starts_with("acs:") && text.ends_with('*')) {
+        return None;
+    }
+    Some(ResourceProblem {
+        message: Some(format!("The resource {text} is not valid.")),
+        legacy: false,
+        detail: "write `acs:service:region:account:resource` or `*`".to_owned(),
+    })
 }
 
 /// Twelve digits, or the ARN of a root user; names of another dialect are none here.

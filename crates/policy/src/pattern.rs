@@ -3,6 +3,7 @@
 //! The matcher keeps one resume point and never backtracks further than that, so its work is bounded by the
 //! product of the lengths and linear in practice. Patterns are not regular expressions; nothing is built.
 
+use crate::key::Key;
 use crate::name::Arn;
 use crate::request::{Context, Value};
 
@@ -23,15 +24,40 @@ pub enum Token {
 /// One element of a pattern as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// A token.
-    Token(Token),
-    /// `${key}` or `${key, 'default'}`.
-    Variable {
-        /// The condition key's name.
-        key: String,
-        /// The text to use when the key has no value.
-        default: Option<String>,
-    },
+    /// A run of characters that stand for themselves, none of them a colon.
+    Text(Box<str>),
+    /// A colon.
+    Colon,
+    /// Any one character.
+    One,
+    /// Any run of characters, also none.
+    Star,
+    /// A variable.
+    Variable(Box<Variable>),
+}
+
+/// `${key}` or `${key, 'default'}`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Variable {
+    /// The condition key's name as written.
+    pub name: Box<str>,
+    /// The condition key.
+    pub key: Key,
+    /// The text to use when the key has no value.
+    pub default: Option<Box<str>>,
+}
+
+impl Variable {
+    /// The text that stands for the variable; `None` without one.
+    ///
+    /// An empty value counts as none, and a key with several values cannot be a variable. [src: POLICY.md 22, 24]
+    pub fn value<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
+        match context.value(&self.key) {
+            Some(Value::Single(text)) if !text.is_empty() => Some(text),
+            Some(Value::List(list)) if !list.is_empty() => None,
+            _ => self.default.as_deref(),
+        }
+    }
 }
 
 /// Whether letters compare by case.
@@ -65,16 +91,13 @@ enum Outcome {
 /// An action pattern: `*`, or a service and a name with wildcards, compared without regard to case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
-    text: String,
-    /// The service and the name; without a colon there is neither.
-    split: Option<(Vec<Token>, Vec<Token>)>,
+    text: Box<str>,
 }
 
 impl Pattern {
     /// Reads a pattern; every text is one.
     pub fn new(text: &str) -> Pattern {
-        let split = text.split_once(':').map(|(service, name)| (tokens(service), tokens(name)));
-        Pattern { text: text.to_owned(), split }
+        Pattern { text: text.into() }
     }
 
     /// The pattern as written.
@@ -84,16 +107,16 @@ impl Pattern {
 
     /// Whether an action fits; without a colon only `*` fits anything. [src: POLICY.md 1, 2]
     pub fn matches_action(&self, action: &str) -> bool {
-        if self.text == "*" {
+        if &*self.text == "*" {
             return true;
         }
         let (Some((service_pattern, name_pattern)), Some((service, name))) =
-            (&self.split, action.split_once(':'))
+            (self.text.split_once(':'), action.split_once(':'))
         else {
             return false;
         };
-        let fits = |pattern: &[Token], text: &str| {
-            glob(pattern, &chars(text), Case::Ignored, &mut 0) == Outcome::Match
+        let fits = |pattern: &str, text: &str| {
+            glob(&tokens(pattern), &chars(text), Case::Ignored, &mut 0) == Outcome::Match
         };
         fits(service_pattern, service) && fits(name_pattern, name)
     }
@@ -189,15 +212,15 @@ pub enum Incomplete {
 /// A text with wildcards and variables.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Template {
-    text: String,
-    parts: Vec<Part>,
+    text: Box<str>,
+    parts: Box<[Part]>,
 }
 
 impl Template {
     /// Reads a text; `variables` says whether `${...}` means a variable in it.
     pub fn new(text: &str, wildcards: Wildcards, variables: bool) -> Template {
-        let parts = parts(text, wildcards, variables);
-        Template { text: text.to_owned(), parts }
+        let parts = parts(text, wildcards, variables).into_boxed_slice();
+        Template { text: text.into(), parts }
     }
 
     /// The text as written.
@@ -231,7 +254,7 @@ impl Template {
 
     /// Whether the template is nothing but stars.
     pub fn is_everything(&self) -> bool {
-        !self.parts.is_empty() && self.parts.iter().all(|p| *p == Part::Token(Token::Star))
+        !self.parts.is_empty() && self.parts.iter().all(|p| *p == Part::Star)
     }
 
     /// How many parts divided by colons it has; colons inside variables do not count.
@@ -257,6 +280,12 @@ impl Template {
             segments.push(expand(segment, context)?);
         }
         Some(matches_segments(&segments, resource, incomplete))
+    }
+
+    /// Whether a text fits as a whole, wildcards crossing everything; `None` if a variable has no value.
+    pub fn matches_text(&self, text: &str, context: &Context) -> Option<bool> {
+        let tokens = self.expand(context)?;
+        Some(matches_tokens(&tokens, &chars(text)))
     }
 
     /// Whether a resource name fits part by part, no wildcard crossing a colon before the sixth part.
@@ -288,7 +317,7 @@ impl Template {
 
 /// Splits at colons that are written out.
 fn split(parts: &[Part], parts_max: usize) -> Vec<&[Part]> {
-    parts.splitn(parts_max, |part| *part == Part::Token(Token::Char(':'))).collect()
+    parts.splitn(parts_max, |part| *part == Part::Colon).collect()
 }
 
 fn matches_segments(segments: &[Vec<Token>], resource: &str, incomplete: Incomplete) -> bool {
@@ -349,17 +378,15 @@ fn matches_rest(pattern: &[Token], text: &[char], starts: &[usize]) -> bool {
 }
 
 fn expand(parts: &[Part], context: &Context) -> Option<Vec<Token>> {
-    let mut out = Vec::with_capacity(parts.len());
+    let mut out = Vec::new();
     for part in parts {
         match part {
-            Part::Token(token) => out.push(*token),
-            Part::Variable { key, default } => {
-                let value = match context.get(key) {
-                    Some(Value::Single(text)) if !text.is_empty() => Some(text),
-                    Some(Value::List(list)) if !list.is_empty() => return None,
-                    _ => default.as_ref(),
-                };
-                out.extend(value?.chars().map(Token::Char));
+            Part::Text(text) => out.extend(text.chars().map(Token::Char)),
+            Part::Colon => out.push(Token::Char(':')),
+            Part::One => out.push(Token::One),
+            Part::Star => out.push(Token::Star),
+            Part::Variable(variable) => {
+                out.extend(variable.value(context)?.chars().map(Token::Char));
             }
         }
         if out.len() > EXPANDED_MAX {
@@ -371,36 +398,70 @@ fn expand(parts: &[Part], context: &Context) -> Option<Vec<Token>> {
 
 fn parts(text: &str, wildcards: Wildcards, variables: bool) -> Vec<Part> {
     let mut out = Vec::new();
+    let mut run = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if variables && let Some((part, after)) = variable(rest) {
-            out.push(part);
-            rest = after;
-            continue;
-        }
-        out.push(Part::Token(match wildcards {
-            Wildcards::Active => token(c),
-            Wildcards::Literal => Token::Char(c),
-        }));
-        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        let part = match variable(rest).filter(|_| variables) {
+            Some((Escape::Literal(c), after)) => {
+                run.push(c);
+                rest = after;
+                continue;
+            }
+            Some((Escape::Variable(variable), after)) => {
+                rest = after;
+                Part::Variable(Box::new(variable))
+            }
+            None => {
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+                match c {
+                    ':' => Part::Colon,
+                    '*' if wildcards == Wildcards::Active => Part::Star,
+                    '?' if wildcards == Wildcards::Active => Part::One,
+                    c => {
+                        run.push(c);
+                        continue;
+                    }
+                }
+            }
+        };
+        flush(&mut run, &mut out);
+        out.push(part);
     }
+    flush(&mut run, &mut out);
     out
 }
 
+fn flush(run: &mut String, out: &mut Vec<Part>) {
+    if !run.is_empty() {
+        out.push(Part::Text(std::mem::take(run).into_boxed_str()));
+    }
+}
+
+/// What `${...}` stands for.
+enum Escape {
+    /// This character, without a special meaning.
+    Literal(char),
+    /// A condition key.
+    Variable(Variable),
+}
+
 /// Reads a variable at the start of a text.
-fn variable(text: &str) -> Option<(Part, &str)> {
+fn variable(text: &str) -> Option<(Escape, &str)> {
     let inner = text.strip_prefix("${")?;
     for special in ['*', '?', '$'] {
         if let Some(after) = inner.strip_prefix(special).and_then(|r| r.strip_prefix('}')) {
-            return Some((Part::Token(Token::Char(special)), after));
+            return Some((Escape::Literal(special), after));
         }
     }
-    let (key, after) = inner.split_once('}')?;
-    if let Some((name, _)) = key.split_once(", '") {
+    let (name, after) = inner.split_once('}')?;
+    let of = |name: &str, default: Option<&str>| {
+        let (key, default) = (Key::new(name), default.map(Box::from));
+        Escape::Variable(Variable { name: name.into(), key, default })
+    };
+    if let Some((name, _)) = name.split_once(", '") {
         let quoted = inner.get(name.len() + 3..)?;
         let (default, after) = quoted.split_once("'}")?;
-        let part = Part::Variable { key: name.to_owned(), default: Some(default.to_owned()) };
-        return Some((part, after));
+        return Some((of(name, Some(default)), after));
     }
-    Some((Part::Variable { key: key.to_owned(), default: None }, after))
+    Some((of(name, None), after))
 }

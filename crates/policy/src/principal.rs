@@ -4,7 +4,7 @@
 //! only lets that account's own policies speak. What follows from it is decided in `spec`.
 
 use crate::document::PrincipalEntry;
-use crate::name::{self, Entity};
+use crate::name::{self, Dialect, Entity};
 use crate::request::{Principal, PrincipalKind};
 
 /// How directly a principal element names the one who asks, the weakest first.
@@ -97,7 +97,12 @@ fn is_parent(text: &str, principal: &Principal) -> bool {
         (
             Some(Entity::Role { account, name, .. }),
             Some(Entity::AssumedRole { account: session_account, role, .. }),
-        ) => account == session_account && name == role,
+        ) => {
+            // RAM writes the names of roles in lower case. [src: ALIBABA.md 2]
+            let same = |role: &str| name == role;
+            let ram = name::dialect(text) == Some(Dialect::Alibaba);
+            account == session_account && (same(&role) || (ram && same(&role.to_lowercase())))
+        }
         _ => false,
     }
 }

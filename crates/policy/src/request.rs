@@ -2,11 +2,11 @@
 //!
 //! Plain data. Who fills it, and from which facts, is the caller's business.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::document::Document;
+use crate::key::{GLOBAL_COUNT, Key, Name};
+use crate::name::Dialect;
 
 /// What kind of principal asks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
@@ -106,8 +106,52 @@ impl From<Vec<String>> for Value {
 }
 
 /// The condition keys of a request; key names compare without regard to case.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Context(BTreeMap<String, (String, Value)>);
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The global keys, in the order they were set.
+    global: Vec<Entry>,
+    /// For the number of each global key its place in `global`, from 1; 0 without a value.
+    places: [u8; GLOBAL_COUNT],
+    /// All other keys, sorted by the hashes of their names, then by the names.
+    named: Vec<Entry>,
+    /// The hashes of `named`.
+    hashes: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Entry {
+    key: Key,
+    name: String,
+    value: Value,
+}
+
+impl Entry {
+    fn hash(&self) -> u64 {
+        match &self.key {
+            Key::Global(_) => 0,
+            Key::Named(name) => name.hash(),
+        }
+    }
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context {
+            global: Vec::new(),
+            places: [0; GLOBAL_COUNT],
+            named: Vec::new(),
+            hashes: Vec::new(),
+        }
+    }
+}
+
+impl PartialEq for Context {
+    fn eq(&self, other: &Context) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Context {}
 
 impl Context {
     /// A context without keys.
@@ -117,23 +161,75 @@ impl Context {
 
     /// Sets a key; a value set before under the same name, in any case, is replaced.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.insert(key.to_lowercase(), (key.to_owned(), value.into()));
+        self.put(Entry { key: Key::new(key), name: key.to_owned(), value: value.into() });
+    }
+
+    fn put(&mut self, entry: Entry) {
+        if let Key::Global(number) = entry.key {
+            let Some(place) = self.places.get_mut(usize::from(number)) else { return };
+            match usize::from(*place).checked_sub(1).and_then(|at| self.global.get_mut(at)) {
+                Some(old) => *old = entry,
+                None => {
+                    self.global.push(entry);
+                    *place = u8::try_from(self.global.len()).unwrap_or_default();
+                }
+            }
+            return;
+        }
+        let place = |e: &Entry| (e.hash(), &e.key).cmp(&(entry.hash(), &entry.key));
+        match self.named.binary_search_by(place) {
+            Ok(at) => {
+                if let Some(old) = self.named.get_mut(at) {
+                    *old = entry;
+                }
+            }
+            Err(at) => {
+                self.hashes.insert(at, entry.hash());
+                self.named.insert(at, entry);
+            }
+        }
+    }
+
+    /// The value of a key by its name.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.value(&Key::new(key))
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(&key.to_lowercase()).map(|(_, value)| value)
+    #[inline]
+    pub fn value(&self, key: &Key) -> Option<&Value> {
+        let entry = match key {
+            Key::Global(number) => {
+                let place = *self.places.get(usize::from(*number))?;
+                self.global.get(usize::from(place).checked_sub(1)?)?
+            }
+            Key::Named(name) => self.named(name)?,
+        };
+        Some(&entry.value)
     }
 
-    /// All keys as they were set, sorted by their lower-case form.
+    #[inline]
+    fn named(&self, name: &Name) -> Option<&Entry> {
+        let same = |entry: &&Entry| matches!(&entry.key, Key::Named(own) if own == name);
+        let at = self.hashes.iter().position(|hash| *hash == name.hash())?;
+        // Two names with one hash stand side by side.
+        let with_hash = self.named.get(at..).unwrap_or_default().iter();
+        with_hash.take_while(|entry| entry.hash() == name.hash()).find(same)
+    }
+
+    /// All keys as they were set, sorted by their folded names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.values().map(|(key, value)| (key.as_str(), value))
+        let mut all: Vec<&Entry> = self.global.iter().chain(&self.named).collect();
+        all.sort_by(|a, b| a.key.folded().cmp(b.key.folded()));
+        all.into_iter().map(|entry| (entry.name.as_str(), &entry.value))
     }
 }
 
 /// One question: may this principal do this to that.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
+    /// The dialect of the accounts concerned; decides how layers work together.
+    pub dialect: Dialect,
     /// The action, `service:Name`.
     pub action: String,
     /// The ARN of the resource, or `*` with `wildcard_only`.
@@ -188,6 +284,10 @@ pub struct ResourcePolicy<'a> {
 pub struct PolicySet<'a> {
     /// The policies of the principal, of its groups, or of the session's role.
     pub identity: Vec<Named<'a>>,
+    /// Policies of the principal that count only for the asked resource's resource group; Alibaba only.
+    ///
+    /// They are looked at when `identity` neither allows nor denies. [src: ALIBABA.md 10]
+    pub group: Vec<Named<'a>>,
     /// The permissions boundary.
     pub boundary: Option<Vec<Named<'a>>>,
     /// The session policies.
@@ -200,4 +300,50 @@ pub struct PolicySet<'a> {
     pub scp: Option<Vec<Vec<Named<'a>>>>,
     /// Resource control policies by level, the root first.
     pub rcp: Option<Vec<Vec<Named<'a>>>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::Named(Name::colliding(name, 7))
+    }
+
+    fn put(context: &mut Context, name: &str) {
+        context.put(Entry { key: key(name), name: name.to_owned(), value: name.into() });
+    }
+
+    #[test]
+    fn atk_b09_names_that_share_a_hash_are_told_apart_by_their_texts() {
+        let mut context = Context::new();
+        for name in ["x:m", "x:a", "x:z", "x:m"] {
+            put(&mut context, name);
+        }
+        context.set("x:other", "other");
+        for name in ["x:a", "x:m", "x:z"] {
+            assert_eq!(context.value(&key(name)), Some(&Value::from(name)));
+        }
+        assert_eq!(context.value(&key("x:b")), None);
+        assert_eq!(context.get("x:other"), Some(&Value::from("other")));
+        assert_eq!(context.iter().count(), 4);
+    }
+
+    #[test]
+    fn the_last_value_of_a_key_counts_in_whatever_case_it_is_set() {
+        let mut context = Context::new();
+        for (name, value) in
+            [("aws:SourceIp", "1"), ("x:k", "2"), ("AWS:sourceip", "3"), ("X:K", "4")]
+        {
+            context.set(name, value);
+        }
+        assert_eq!(context.get("aws:sourceIP"), Some(&Value::from("3")));
+        assert_eq!(context.get("x:k"), Some(&Value::from("4")));
+        let shown: Vec<&str> = context.iter().map(|(name, _)| name).collect();
+        assert_eq!(shown, ["AWS:sourceip", "X:K"]);
+        let mut other = Context::new();
+        other.set("X:K", "4");
+        other.set("AWS:sourceip", "3");
+        assert_eq!(context, other);
+    }
 }

@@ -6,7 +6,10 @@
 
 use crate::condition::Truth;
 use crate::decision::{Decision, Effect, Evaluate, Layer, Matched};
-use crate::document::{Actions, PolicyKind, Principals, Resources, Statement, StatementEffect};
+use crate::document::{
+    Actions, Document, PolicyKind, Principals, Resources, Statement, StatementEffect,
+};
+use crate::name::Dialect;
 use crate::pattern::{Incomplete, Template};
 use crate::principal::{Grant, grant, has_account, is_listed_completely};
 use crate::request::{Named, PolicySet, Principal, PrincipalKind, Request, ResourceKind};
@@ -47,6 +50,20 @@ struct Allows {
     identity: bool,
     boundary: bool,
     session: bool,
+}
+
+impl Allows {
+    fn all(resource: Option<Grant>) -> Allows {
+        Allows {
+            rcp: true,
+            scp: true,
+            endpoint: true,
+            resource,
+            identity: true,
+            boundary: true,
+            session: true,
+        }
+    }
 }
 
 /// What follows from what identity and resource policies allow.
@@ -99,6 +116,10 @@ impl Evaluation<'_> {
         let policies = self.policies;
         let principal = &self.request.principal;
         let has_policies = has_account(principal.kind) && principal.kind != PrincipalKind::Root;
+        if self.is_owner_in_own_account() {
+            let everything = Some(Grant::Direct);
+            return Allows::all(everything);
+        }
         let rcp = !self.rcp_applies() || self.levels(&policies.rcp, Layer::Rcp);
         let scp = !self.scp_applies() || self.levels(&policies.scp, Layer::Scp);
         let endpoint = match &policies.endpoint {
@@ -109,22 +130,19 @@ impl Evaluation<'_> {
             Some(resource) => self.policies(&[resource.policy], Layer::Resource),
             None => None,
         };
-        let mut allows = Allows {
-            rcp,
-            scp,
-            endpoint,
-            resource,
-            // The root user has every right that no organization or resource takes away. [78]
-            identity: principal.kind == PrincipalKind::Root,
-            boundary: true,
-            session: true,
-        };
+        let mut allows = Allows { rcp, scp, endpoint, ..Allows::all(resource) };
+        // The root user has every right that no organization or resource takes away. [78]
+        allows.identity = principal.kind == PrincipalKind::Root;
         if has_policies {
-            allows.identity = self.policies(&policies.identity, Layer::Identity).is_some();
-            if let Some(list) = &policies.boundary {
+            allows.identity = self.identity();
+            if let Some(list) = &policies.boundary
+                && !self.is_ram()
+            {
                 allows.boundary = self.policies(list, Layer::Boundary).is_some();
             }
             allows.session = match &policies.session {
+                // RAM knows session policies of role sessions only. [src: POLICY.md 3.6]
+                Some(_) if self.is_ram() && principal.kind != PrincipalKind::AssumedRole => true,
                 Some(list) => self.policies(list, Layer::Session).is_some(),
                 // A federated user without a session policy has no permissions of his own. [67]
                 None => principal.kind != PrincipalKind::FederatedUser,
@@ -133,10 +151,39 @@ impl Evaluation<'_> {
         allows
     }
 
+    fn is_ram(&self) -> bool {
+        self.request.dialect == Dialect::Alibaba
+    }
+
+    /// No policy applies to the owner of an Alibaba account in it. [src: POLICY.md 3.6]
+    ///
+    /// Roles are the exception: the owner may assume none.
+    fn is_owner_in_own_account(&self) -> bool {
+        self.is_ram()
+            && self.request.principal.kind == PrincipalKind::Root
+            && self.is_same_account()
+    }
+
+    /// The principal's policies; those for a resource group only if the others are silent. [src: ALIBABA.md 10]
+    fn identity(&mut self) -> bool {
+        let before = self.matched.len();
+        let allowed = self.policies(&self.policies.identity, Layer::Identity).is_some();
+        let silent = self.matched.len() == before;
+        if silent && self.is_ram() {
+            return self.policies(&self.policies.group, Layer::Identity).is_some();
+        }
+        allowed
+    }
+
     /// Service control policies bind principals of member accounts, but no service-linked role. [71, 72]
     fn scp_applies(&self) -> bool {
         let principal = &self.request.principal;
-        has_account(principal.kind) && !principal.management_account && !principal.service_linked
+        // Control policies of RAM bind users and roles, not the account's owner. [src: POLICY.md 3.6]
+        let owner = self.is_ram() && principal.kind == PrincipalKind::Root;
+        has_account(principal.kind)
+            && !owner
+            && !principal.management_account
+            && !principal.service_linked
     }
 
     /// Resource control policies bind everybody but service-linked roles, in member accounts. [73]
@@ -155,9 +202,9 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Every level must allow; a level without policies does not. [71]
+    /// Every level must allow; a level without policies does not, and no level neither. [71]
     fn levels(&mut self, levels: &Option<Vec<Vec<Named<'_>>>>, layer: Layer) -> bool {
-        let mut all = true;
+        let mut all = levels.as_ref().is_none_or(|levels| !levels.is_empty());
         for level in levels.iter().flatten() {
             // Not short-circuited: a deny of a later level must be seen.
             all &= self.policies(level, layer).is_some();
@@ -169,9 +216,8 @@ impl Evaluation<'_> {
     fn policies(&mut self, policies: &[Named<'_>], layer: Layer) -> Option<Grant> {
         let mut strongest = None;
         for policy in policies {
-            let kind = policy.document.kind();
             for (number, statement) in policy.document.statements().iter().enumerate() {
-                let Some(grant) = self.statement(statement, kind) else { continue };
+                let Some(grant) = self.statement(statement, policy.document) else { continue };
                 self.matched.push(Matched {
                     policy: policy.name.to_owned(),
                     statement: number,
@@ -188,7 +234,7 @@ impl Evaluation<'_> {
     }
 
     /// Whether a statement matches, and how directly it names the principal.
-    fn statement(&self, statement: &Statement, kind: PolicyKind) -> Option<Grant> {
+    fn statement(&self, statement: &Statement, document: &Document) -> Option<Grant> {
         let grant = self.principals(&statement.principals, statement.effect)?;
         let fails_safe = |truth: Truth| match truth {
             Truth::True => true,
@@ -197,7 +243,7 @@ impl Evaluation<'_> {
             Truth::Unreadable => statement.effect == StatementEffect::Deny,
         };
         let matches = self.actions(&statement.actions)
-            && fails_safe(self.resources(&statement.resources, kind))
+            && fails_safe(self.resources(&statement.resources, document))
             && statement.conditions.iter().all(|c| fails_safe(c.evaluate(&self.request.context)));
         matches.then_some(grant)
     }
@@ -229,26 +275,31 @@ impl Evaluation<'_> {
         }
     }
 
-    fn resources(&self, resources: &Resources, kind: PolicyKind) -> Truth {
+    fn resources(&self, resources: &Resources, document: &Document) -> Truth {
         let holds = |truth: bool| if truth { Truth::True } else { Truth::False };
         match resources {
             Resources::Attached => Truth::True,
-            Resources::Only(list) => holds(list.iter().any(|t| self.resource(t, kind))),
+            Resources::Only(list) => holds(list.iter().any(|t| self.resource(t, document))),
             // An incomplete name that matches nothing must not make "all but" match. [section 1, E]
-            Resources::AllBut(list) if list.iter().any(|t| is_broken(t, kind)) => Truth::Unreadable,
-            Resources::AllBut(list) => holds(!list.iter().any(|t| self.resource(t, kind))),
+            Resources::AllBut(list) if list.iter().any(|t| is_broken(t, document)) => {
+                Truth::Unreadable
+            }
+            Resources::AllBut(list) => holds(!list.iter().any(|t| self.resource(t, document))),
         }
     }
 
-    fn resource(&self, template: &Template, kind: PolicyKind) -> bool {
+    fn resource(&self, template: &Template, document: &Document) -> bool {
         if self.request.wildcard_only {
             return template.is_everything();
         }
-        let fits = template.matches_resource(
-            &self.request.resource,
-            &self.request.context,
-            incomplete(kind),
-        );
+        let (resource, context) = (&self.request.resource, &self.request.context);
+        let fits = match document.dialect() {
+            Dialect::Aws => {
+                template.matches_resource(resource, context, incomplete(document.kind()))
+            }
+            // In RAM a star crosses every boundary. [src: ALIBABA.md 10]
+            Dialect::Alibaba => template.matches_text(resource, context),
+        };
         // A variable without a value makes the pattern match nothing. [14, 23]
         fits.unwrap_or(false)
     }
@@ -257,14 +308,24 @@ impl Evaluation<'_> {
     fn base(&self, allows: &Allows) -> Base {
         let kind = self.policies.resource.as_ref().map_or(ResourceKind::Generic, |r| r.kind);
         let principal = &self.request.principal;
+        if self.is_ram() && principal.kind == PrincipalKind::Root && kind != ResourceKind::Generic {
+            return Base::Lacking(vec![Layer::Resource]);
+        }
         if !has_account(principal.kind) {
             return match allows.resource {
                 Some(_) if !self.is_shut_out(kind) => Base::Final(Layer::Resource),
                 _ => Base::Lacking(vec![Layer::Resource]),
             };
         }
-        if !self.is_same_account() {
+        if !self.is_same_account() || (self.is_ram() && kind != ResourceKind::Generic) {
             return both(allows);
+        }
+        if self.is_ram() {
+            return match (allows.identity, allows.resource) {
+                (true, _) => Base::Capped(Layer::Identity),
+                (false, Some(grant)) if grant > Grant::Account => Base::Capped(Layer::Resource),
+                _ => Base::Lacking(vec![Layer::Identity]),
+            };
         }
         match (allows.resource, kind) {
             // Final, whatever identity policies, boundary and session policy leave out. [56, 63, 65]
@@ -299,7 +360,7 @@ fn both(allows: &Allows) -> Base {
     if lacking.is_empty() { Base::Capped(Layer::Identity) } else { Base::Lacking(lacking) }
 }
 
-fn incomplete(kind: PolicyKind) -> Incomplete {
+pub(crate) fn incomplete(kind: PolicyKind) -> Incomplete {
     match kind {
         PolicyKind::Identity | PolicyKind::Managed | PolicyKind::Boundary | PolicyKind::Session => {
             Incomplete::Filled
@@ -311,8 +372,9 @@ fn incomplete(kind: PolicyKind) -> Incomplete {
 }
 
 /// Whether a pattern is too short to name anything in such a policy.
-fn is_broken(template: &Template, kind: PolicyKind) -> bool {
-    incomplete(kind) == Incomplete::Never
+pub(crate) fn is_broken(template: &Template, document: &Document) -> bool {
+    document.dialect() == Dialect::Aws
+        && incomplete(document.kind()) == Incomplete::Never
         && !template.text().ends_with('*')
         && template.colon_parts() < 6
 }

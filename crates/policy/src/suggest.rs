@@ -125,6 +125,16 @@ impl Finder<'_> {
     /// The denies that match, and what must be added where once they are gone.
     fn plan(&self) -> Option<(Vec<Placed<'_>>, Vec<Change>)> {
         let mut denies = self.world.matched(self.decision);
+        // Policies for a resource group speak once the principal's others are silent.
+        let identity = self.world.policies.identity.len();
+        let in_group = |p: &Placed<'_>| {
+            p.site.layer == Layer::Identity
+                && p.site.position >= identity
+                && self.world.fits(p.statement.clone(), p.document)
+        };
+        let known: Vec<Site> = denies.iter().map(|p| p.site.clone()).collect();
+        let group = self.world.statements().into_iter().filter(in_group);
+        denies.extend(group.filter(|p| !known.contains(&p.site)));
         denies.retain(|p| p.statement.effect == StatementEffect::Deny);
         let removed = removals(denies.iter().map(|p| &p.site));
         let mut adds: Vec<Change> = Vec::new();
@@ -221,16 +231,21 @@ impl Finder<'_> {
     /// How a resource's policy can name the one who asks.
     fn principals(&self) -> Vec<Json> {
         let principal = &self.world.request.principal;
-        let aws = |text: &Option<String>| text.as_ref().map(|text| json!({"AWS": text}));
+        let dialect = self.world.request.dialect;
+        let kind = match dialect {
+            Dialect::Aws => "AWS",
+            Dialect::Alibaba => "RAM",
+        };
+        let own = |text: &Option<String>| text.as_ref().map(|text| json!({kind: text}));
         let text = |name: &str, value: &Option<String>| value.as_ref().map(|v| json!({name: v}));
         let names = match principal.kind {
-            PrincipalKind::User | PrincipalKind::Role => vec![aws(&principal.arn)],
+            PrincipalKind::User | PrincipalKind::Role => vec![own(&principal.arn)],
             PrincipalKind::AssumedRole | PrincipalKind::FederatedUser => {
-                vec![aws(&principal.role_arn), aws(&principal.arn)]
+                vec![own(&principal.role_arn), own(&principal.arn)]
             }
             PrincipalKind::Root => {
                 let account = principal.account.as_ref();
-                vec![account.map(|a| json!({"AWS": name::root(Dialect::Aws, a)}))]
+                vec![account.map(|a| json!({kind: name::root(dialect, a)}))]
             }
             PrincipalKind::Service => vec![text("Service", &principal.service)],
             PrincipalKind::WebIdentity | PrincipalKind::Saml => {
@@ -300,11 +315,11 @@ impl Finder<'_> {
             && !matches!(context.get(&condition.key), Some(Value::Single(_)));
         let key = &condition.key;
         let set = |text: String| Change::SetKey {
-            key: key.clone(),
+            key: key.to_string(),
             value: if several { Value::List(vec![text]) } else { Value::Single(text) },
         };
         let mut changes: Vec<Change> = texts.into_iter().map(set).collect();
-        changes.push(Change::RemoveKey { key: key.clone() });
+        changes.push(Change::RemoveKey { key: key.to_string() });
         changes
     }
 

@@ -11,19 +11,19 @@ use base64::Engine as _;
 /// The largest exponent of a decimal, either way, that is accepted.
 const EXPONENT_MAX: i64 = 400;
 
-/// A decimal number of any length.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Decimal {
+/// A decimal number of any length, as a view of its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Decimal<'a> {
     negative: bool,
     /// The number of digits before the point; zero or negative for small fractions.
     magnitude: i64,
-    /// Significant digits without zeros at either end; empty for zero.
-    digits: Vec<u8>,
+    /// The significant digits without zeros at either end, in two pieces; empty for zero.
+    digits: (&'a str, &'a str),
 }
 
-impl Decimal {
+impl<'a> Decimal<'a> {
     /// Reads `-12.50` or `1e3`; blanks, a plus sign and other notations are refused.
-    pub fn parse(text: &str) -> Option<Decimal> {
+    pub fn parse(text: &'a str) -> Option<Decimal<'a>> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -41,20 +41,47 @@ impl Decimal {
         if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
             return None;
         }
-        let written: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-        let zeros = written.iter().take_while(|b| **b == b'0').count();
-        let mut digits: Vec<u8> = written.into_iter().skip(zeros).collect();
-        while digits.last() == Some(&b'0') {
-            digits.pop();
-        }
-        if digits.is_empty() {
+        let digits = trimmed(whole, fraction);
+        if digits == ("", "") {
             return Some(Decimal { negative: false, magnitude: 0, digits });
         }
-        let whole_length = i64::try_from(whole.len()).ok()?;
-        let magnitude = whole_length - i64::try_from(zeros).ok()? + exponent;
+        let zeros = whole.len() + fraction.len() - trimmed_start(whole, fraction);
+        let magnitude = i64::try_from(whole.len()).ok()? - i64::try_from(zeros).ok()? + exponent;
         Some(Decimal { negative, magnitude, digits })
     }
+
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.digits.0.bytes().chain(self.digits.1.bytes())
+    }
 }
+
+/// How many digits are left when the zeros at the start are gone.
+fn trimmed_start(whole: &str, fraction: &str) -> usize {
+    match whole.trim_start_matches('0') {
+        "" => fraction.trim_start_matches('0').len(),
+        rest => rest.len() + fraction.len(),
+    }
+}
+
+/// The digits without zeros at either end.
+fn trimmed<'a>(whole: &'a str, fraction: &'a str) -> (&'a str, &'a str) {
+    let (whole, fraction) = match whole.trim_start_matches('0') {
+        "" => ("", fraction.trim_start_matches('0')),
+        rest => (rest, fraction),
+    };
+    match fraction.trim_end_matches('0') {
+        "" => (whole.trim_end_matches('0'), ""),
+        rest => (whole, rest),
+    }
+}
+
+impl PartialEq for Decimal<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Decimal<'_> {}
 
 fn parse_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -66,20 +93,21 @@ fn parse_exponent(text: &str) -> Option<i64> {
     (size <= EXPONENT_MAX).then_some(value)
 }
 
-impl PartialOrd for Decimal {
-    fn partial_cmp(&self, other: &Decimal) -> Option<Ordering> {
+impl PartialOrd for Decimal<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Decimal {
-    fn cmp(&self, other: &Decimal) -> Ordering {
-        let sign = |d: &Decimal| match (d.digits.is_empty(), d.negative) {
+impl Ord for Decimal<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let sign = |d: &Self| match (d.digits == ("", ""), d.negative) {
             (true, _) => 0,
             (false, true) => -1,
             (false, false) => 1,
         };
-        let size = || self.magnitude.cmp(&other.magnitude).then(self.digits.cmp(&other.digits));
+        let size =
+            || self.magnitude.cmp(&other.magnitude).then_with(|| self.bytes().cmp(other.bytes()));
         sign(self).cmp(&sign(other)).then_with(|| match sign(self) {
             0 => Ordering::Equal,
             1 => size(),
@@ -116,8 +144,9 @@ fn nanos(fraction: &str) -> Option<i128> {
     if fraction.is_empty() || fraction.len() > 18 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let nine: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    nine.parse().ok()
+    // The first nine digits count; missing ones are zeros.
+    let digits = fraction.bytes().chain(core::iter::repeat(b'0')).take(9);
+    Some(digits.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0')))
 }
 
 /// Exactly `width` digits as a number.

@@ -5,7 +5,10 @@
 use std::path::Path;
 
 use policy::cases::{self, EvaluateCase, Task};
-use policy::{Change, Decision, Effect, Evaluate, OwnedPolicies, Request, Spec, explain};
+use policy::{
+    Change, Decision, Dialect, Effect, Evaluate, OwnedPolicies, PrincipalKind, Request, Spec,
+    explain,
+};
 
 /// Every case of the corpus whose policies are accepted.
 fn corpus() -> Vec<(String, Box<EvaluateCase>)> {
@@ -14,9 +17,6 @@ fn corpus() -> Vec<(String, Box<EvaluateCase>)> {
     for entry in std::fs::read_dir(folder).expect("the corpus is there") {
         let text = std::fs::read_to_string(entry.expect("readable").path()).expect("readable");
         for case in cases::read(&text).expect("a case file") {
-            if !cases::DIALECTS.contains(&case.dialect) {
-                continue;
-            }
             if let Task::Evaluate(task) = case.task
                 && task.policies().is_ok()
             {
@@ -48,13 +48,19 @@ fn every_suggestion_turns_the_decision_around() {
             assert_ne!(after.allowed(), decision.allowed(), "{id}: {}", suggestion.text());
             suggestions += 1;
         }
-        if explanation.suggestions.is_empty() {
+        // A role that only nobody known may assume is open to nobody, and the owner of an Alibaba account has all
+        // rights there and assumes no role.
+        let fixed = match task.request.principal.kind {
+            PrincipalKind::Anonymous => true,
+            PrincipalKind::Root => task.request.dialect == Dialect::Alibaba,
+            _ => false,
+        };
+        if explanation.suggestions.is_empty() && !fixed {
             without.push(format!("{id}: {:?} {:?}", decision.effect, decision.layer));
         }
     }
     assert!(suggestions > 1000, "only {suggestions} suggestions");
-    // A role that only nobody known may assume is open to nobody.
-    assert!(without.len() <= 1, "no suggestion for:\n{}", without.join("\n"));
+    assert!(without.is_empty(), "no suggestion for:\n{}", without.join("\n"));
 }
 
 #[test]

@@ -253,7 +253,7 @@ fn examples() -> Vec<(&'static str, PolicyKind, String, &'static str)> {
 fn every_kind_of_finding_has_an_example() {
     let mut found = BTreeSet::new();
     for (code, kind, text, path) in examples() {
-        let findings = check_with(&text, kind, &facts());
+        let findings = check_with(&text, kind, policy::Dialect::Aws, &facts());
         let hit = findings.iter().find(|f| f.code == code && f.path == path);
         let hit = hit.unwrap_or_else(|| panic!("no `{code}` at `{path}` in {text}: {findings:#?}"));
         assert!(!hit.message.is_empty() && !hit.fix.is_empty() && hit.line > 0, "{hit:?}");
@@ -333,7 +333,11 @@ fn good_policies_have_no_findings() {
         ),
     ];
     for (kind, text) in table {
-        assert_eq!(codes(&check_with(&text, kind, &facts())), Vec::<&str>::new(), "{text}");
+        assert_eq!(
+            codes(&check_with(&text, kind, policy::Dialect::Aws, &facts())),
+            Vec::<&str>::new(),
+            "{text}"
+        );
     }
 }
 
@@ -364,7 +368,7 @@ fn operators_that_do_not_exist_are_all_named_and_corrected() {
         let findings = check(&text, Identity);
         let finding = findings.iter().find(|f| f.code == "unknown-operator").expect("found");
         assert!(finding.fix.contains(&format!("`{wanted}`")), "{}", finding.fix);
-        assert!(Document::parse(&text, Identity).is_err());
+        assert!(Document::parse(&text, Identity, policy::Dialect::Aws).is_err());
     }
     let two = with_condition(r#"{"Equals": {"aws:a": "b"}, "Like": {"aws:a": "b"}}"#);
     assert_eq!(codes(&check(&two, Identity)), ["unknown-operator", "unknown-operator"]);
@@ -407,4 +411,18 @@ fn a_report_has_what_sarif_demands() {
     }
     let last = format!("/runs/0/results/{}/locations/0/physicalLocation", 2 * findings.len() - 1);
     assert_eq!(at(&format!("{last}/artifactLocation/uri")), "file:///tmp/x.json");
+}
+
+#[test]
+fn documents_of_ram_are_read_in_their_own_language() {
+    use policy::Dialect::Alibaba;
+    let check = |text: &str| check_with(text, Identity, Alibaba, &facts());
+    let good = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:Get*","Resource":"acs:oss:*:*:vault/*"}]}"#;
+    assert_eq!(codes(&check(good)), Vec::<&str>::new());
+    let wide =
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","NotAction":"oss:*","Resource":"*"}]}"#;
+    assert_eq!(codes(&check(wide)), ["allow-not-action"]);
+    let foreign = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:*","Resource":"*","Condition":{"ArnLike":{"acs:PrincipalArn":"a"}}}]}"#;
+    assert_eq!(codes(&check(foreign)), ["unknown-operator"]);
+    assert_eq!(codes(&check_with(good, Identity, policy::Dialect::Aws, &facts())), ["malformed"]);
 }

@@ -2,10 +2,11 @@
 #![expect(clippy::indexing_slicing, clippy::panic, reason = "tests may fail loudly")]
 
 use policy::{
-    Context, Document, Effect, Evaluate, Named, OperatorClass, PolicyKind, PolicySet, Principal,
-    PrincipalKind, Request, ResourceKind, ResourcePolicy, Spec,
+    Context, Dialect, Document, Effect, Evaluate, Named, OperatorClass, PolicyKind, PolicySet,
+    Principal, PrincipalKind, Request, ResourceKind, ResourcePolicy,
 };
 use proptest::prelude::*;
+use worlds::Agreed;
 
 const ACCOUNT: &str = "111122223333";
 const ALICE: &str = "arn:aws:iam::111122223333:user/alice";
@@ -23,6 +24,7 @@ fn principal(kind: PrincipalKind, arn: &str) -> Principal {
 
 fn request(principal: Principal, action: &str, resource: &str) -> Request {
     Request {
+        dialect: Dialect::Aws,
         action: action.to_owned(),
         resource: resource.to_owned(),
         wildcard_only: false,
@@ -34,7 +36,7 @@ fn request(principal: Principal, action: &str, resource: &str) -> Request {
 
 fn document(statements: &[String], kind: PolicyKind) -> Document {
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
-    Document::read(&text, kind).unwrap_or_else(|error| panic!("{error}: {text}"))
+    Document::read(&text, kind, Dialect::Aws).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// Two listed values of an operator, two that fit them and two that do not.
@@ -140,7 +142,7 @@ fn holds(condition: &str, context: &Context) -> (bool, bool) {
     asked.context = context.clone();
     let effect = |document: &Document| {
         let identity = vec![Named { name: "p", document }];
-        Spec.decide(&asked, &PolicySet { identity, ..PolicySet::default() }).effect
+        Agreed.decide(&asked, &PolicySet { identity, ..PolicySet::default() }).effect
     };
     (effect(&allow) == Effect::Allow, effect(&deny) == Effect::ExplicitDeny)
 }
@@ -272,7 +274,7 @@ fn decide_all(texts: &[String]) -> Vec<Effect> {
         for action in ACTIONS {
             for resource in RESOURCES {
                 let asked = request(person.clone(), action, resource);
-                out.push(Spec.decide(&asked, &policies).effect);
+                out.push(Agreed.decide(&asked, &policies).effect);
             }
         }
     }
@@ -370,6 +372,7 @@ fn allowed(world: &World, asked: &Request) -> bool {
     let named = |document| Named { name: "p", document };
     let cap = |n: usize| caps[n].as_ref().map(|document| vec![named(document)]);
     let policies = PolicySet {
+        group: Vec::new(),
         identity: vec![named(&identity)],
         boundary: cap(0),
         session: cap(1),
@@ -380,7 +383,7 @@ fn allowed(world: &World, asked: &Request) -> bool {
         scp: cap(2).map(|level| vec![level]),
         rcp: None,
     };
-    Spec.decide(asked, &policies).allowed()
+    Agreed.decide(asked, &policies).allowed()
 }
 
 fn asked() -> impl Strategy<Value = Request> {

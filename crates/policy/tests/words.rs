@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
 
 use policy::{
-    Decision, Document, Effect, Evaluate, Layer, Named, PolicyKind, PolicySet, Principal,
-    PrincipalKind, Request, ResourceKind, ResourcePolicy, Severity, Spec, check, denial_text,
+    Decision, Dialect, Document, Effect, Evaluate, Layer, Named, PolicyKind, PolicySet, Principal,
+    PrincipalKind, Request, ResourceKind, ResourcePolicy, Severity, check, denial_text,
 };
+use worlds::Agreed;
 
 fn decision(effect: Effect, layer: Layer) -> Decision {
     Decision { effect, layer, blocked_by: Vec::new(), matched: Vec::new() }
@@ -45,7 +46,7 @@ fn denials_name_the_layer_that_decided() {
 #[test]
 fn errors_tell_line_column_and_path() {
     let text = "{\"Version\": \"2012-10-17\",\n \"Statement\": [\n  {\"Effect\": \"Allow\", \"Action\": \"é\",\n   \"Resource\": \"vault\"}]}";
-    let error = Document::parse(text, PolicyKind::Identity).unwrap_err();
+    let error = Document::parse(text, PolicyKind::Identity, Dialect::Aws).unwrap_err();
     assert_eq!(error.message, "Resource vault must be in ARN format or \"*\".");
     assert_eq!((error.line, error.column), (4, 16));
     assert_eq!(error.path, "/Statement/0/Resource");
@@ -108,10 +109,11 @@ fn a_grant_to_the_user_of_a_federated_session_is_capped_and_one_to_a_role_wants_
     };
     let any =
         r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
-    let any = Document::parse(any, PolicyKind::Session).unwrap();
+    let any = Document::parse(any, PolicyKind::Session, Dialect::Aws).unwrap();
     let allowed = |kind, arn: &str, parent: &str, who: &str, session: bool| {
-        let document = Document::parse(&text(who), PolicyKind::Resource).unwrap();
+        let document = Document::parse(&text(who), PolicyKind::Resource, Dialect::Aws).unwrap();
         let request = Request {
+            dialect: Dialect::Aws,
             action: "s3:Get".to_owned(),
             resource: "arn:aws:s3:::b/k".to_owned(),
             wildcard_only: false,
@@ -130,7 +132,7 @@ fn a_grant_to_the_user_of_a_federated_session_is_capped_and_one_to_a_role_wants_
             session: session.then(|| vec![Named { name: "s", document: &any }]),
             ..PolicySet::default()
         };
-        Spec.decide(&request, &policies).allowed()
+        Agreed.decide(&request, &policies).allowed()
     };
     let (bob, fed) =
         ("arn:aws:iam::111122223333:user/bob", "arn:aws:sts::111122223333:federated-user/bob");

@@ -4,14 +4,11 @@ use super::DialectArg;
 use super::explain::Told;
 use super::output::{self, Output};
 use super::policy::read;
-use ::policy::cases::{self, Case, EvaluateCase, MALFORMED, ParseCase, Task, Verdict};
-use ::policy::{Decision, Dialect, Evaluate, Spec};
+use ::policy::cases::{self, Case, EVALUATORS, EvaluateCase, MALFORMED, ParseCase, Task, Verdict};
+use ::policy::{Decision, Dialect, Engine};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
-/// Every evaluator there is; the first of them answers where one answer is wanted.
-const EVALUATORS: &[(&str, &dyn Evaluate)] = &[("spec", &Spec)];
 
 /// How many differences are printed; the count of all is in the last line.
 const DIFFERENCES_MAX: usize = 20;
@@ -242,13 +239,9 @@ fn print(
     Ok(true)
 }
 
-/// The answer to a request; a policy that is refused, or a dialect that is not run, is the decision `Error`.
+/// The answer to a request; a policy that is refused is the decision `Error`.
 fn answer(case: &Case, task: &EvaluateCase) -> Value {
-    let decided = match (cases::DIALECTS.contains(&case.dialect), EVALUATORS.first()) {
-        (true, Some((_, evaluator))) => task.decide(*evaluator),
-        _ => Err(format!("the dialect {:?} is not run yet", case.dialect)),
-    };
-    match decided {
+    match task.decide(&Engine) {
         Ok(decision) => decision_value(&case.id, &decision),
         Err(error) => json!({
             "id": case.id, "decision": "Error", "layer": null, "blockedBy": [], "matched": [],
@@ -275,10 +268,6 @@ fn decision_value(id: &str, decision: &Decision) -> Value {
 
 fn validity(case: &Case, task: &ParseCase) -> Value {
     let id = &case.id;
-    if !cases::DIALECTS.contains(&case.dialect) {
-        let why = format!("the dialect {:?} is not run yet", case.dialect);
-        return json!({"id": id, "valid": null, "code": null, "message": why, "path": null});
-    }
     match task.parse() {
         Ok(_) => json!({"id": id, "valid": true, "code": null, "message": null, "path": null}),
         Err(error) => json!({

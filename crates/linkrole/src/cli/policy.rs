@@ -3,11 +3,12 @@
 //! They need no server and keep nothing. Exit codes are those of their help texts: an answer that is no is 1,
 //! input that cannot be read is 2.
 
+use super::DialectArg;
 use super::cases::{self, EvalArgs, TestArgs};
 use super::explain::{self, ExplainArgs, SimulateArgs};
 use super::facts;
 use super::output::{self, Output};
-use ::policy::{Finding, PolicyKind, Severity, sarif};
+use ::policy::{Dialect, Finding, PolicyKind, Severity, sarif};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -59,6 +60,9 @@ pub struct CheckArgs {
     /// Files; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Whose language they are written in
+    #[arg(long, value_enum, default_value_t = DialectArg::Aws)]
+    dialect: DialectArg,
 }
 
 /// A form of findings besides those of `--output`.
@@ -119,9 +123,11 @@ pub fn run(command: &PolicyCommand, output: Output) -> ExitCode {
 /// Checks policy documents; fails when one of them has an error.
 fn check(args: &CheckArgs, output: Output) -> Result<bool, String> {
     let facts = facts::facts();
+    let dialect = Dialect::from(args.dialect);
     let mut files = Vec::new();
     for file in &args.files {
-        let found = ::policy::check_with(&read(file)?, PolicyKind::from(args.kind), &facts);
+        let found =
+            ::policy::check_with(&read(file)?, PolicyKind::from(args.kind), dialect, &facts);
         files.push((file.display().to_string(), found));
     }
     let all = files.iter().flat_map(|(file, found)| found.iter().map(move |f| (file, f)));

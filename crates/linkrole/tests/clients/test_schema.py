@@ -89,7 +89,7 @@ class Schema(unittest.TestCase):
             document = json.loads(file.read_text())
             defaults = document.get("defaults", {})
             VALIDATOR.validate(document)
-            del document["defaults"]
+            document.pop("defaults", None)
             document["cases"] = [merged(case, defaults) for case in document["cases"]]
             VALIDATOR.validate(document)
 

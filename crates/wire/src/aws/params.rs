@@ -214,7 +214,7 @@ impl<'a> Params<'a> {
     /// The document of a managed policy, which must be of the present version of the language.
     pub fn managed(&self, name: &str) -> Option<PermissionsPolicy> {
         let text = self.required_text(name, 1, 131_072)?;
-        self.document(Document::parse(&text, PolicyKind::Managed))?;
+        self.document(Document::parse(&text, PolicyKind::Managed, policy::Dialect::Aws))?;
         self.document(PermissionsPolicy::parse(&text))
     }
 

@@ -1,0 +1,516 @@
+//! The compiled policies of one layer: everything a decision usually needs in one block of words.
+//!
+//! In the block stand, one after the other: for each statement four bytes that all its actions begin with, the
+//! statements themselves (denies first), the literals of patterns and of condition values, the conditions, and
+//! the texts of literals. A small set is looked through from its start; over a large one there is an index.
+//! Whatever is more than a comparison of literals stands beside the block.
+
+use super::asked::{Asked, SLOTS, Slots};
+use super::condition::Condition;
+use super::index::{Index, Rest, Rule};
+use super::literal::{Literal, Shape};
+use super::pattern::{ActionTest, ResourceTest};
+use crate::condition::Truth;
+use crate::document::{Document, Principals, Statement, StatementEffect};
+use crate::key::Key;
+use crate::principal::Grant;
+use crate::request::Named;
+use core::ops::Range;
+
+/// More statements than this are worth an index; fewer are faster looked at one by one.
+const UNINDEXED_MAX: usize = 20;
+
+/// So many allows are put off until all denies are looked at; more are looked at when they are found.
+const LATER: usize = 64;
+
+/// How many words a statement takes.
+const STATEMENT: usize = 5;
+
+/// The slot of a condition that is no comparison with literals.
+const NO_SLOT: u64 = 0xff;
+
+/// The policies of one layer, compiled.
+///
+/// It is made once when a policy changes, never altered, and shared by all principals whose documents are the
+/// same. Its size and the time to make it grow with the documents' text, whatever the text holds.
+#[derive(Debug)]
+pub struct Set {
+    block: Box<[u64]>,
+    /// Where in the block the statements, the literals, the conditions and the texts begin.
+    places: [u32; 4],
+    denies: u32,
+    keys: Box<[Key]>,
+    actions: Box<[ActionTest]>,
+    resources: Box<[ResourceTest]>,
+    conditions: Box<[Condition]>,
+    principals: Box<[Principals]>,
+    index: Option<Box<Index>>,
+}
+
+/// A statement that matched.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Hit {
+    pub(super) policy: u32,
+    pub(super) number: u32,
+    pub(super) effect: StatementEffect,
+    pub(super) grant: Grant,
+}
+
+/// What a set says of a question: a deny, or else the allow that names the asking principal most directly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Look {
+    pub(super) deny: Option<Hit>,
+    pub(super) allow: Option<Hit>,
+}
+
+impl Look {
+    /// Whether no other allow can be of interest.
+    #[inline]
+    fn is_settled(&self) -> bool {
+        matches!(self.allow, Some(Hit { grant: Grant::Direct, .. }))
+    }
+}
+
+/// A statement as it stands in the block; ranges are of literals, literals and conditions.
+struct Record {
+    actions: Range<usize>,
+    resources: Range<usize>,
+    conditions: Range<usize>,
+    /// Which entry of `principals`, from 1; 0 for a policy of a principal.
+    principals: u32,
+}
+
+impl Set {
+    /// Compiles the policies of one layer; reasons name them by their place in the list.
+    pub fn new(policies: &[Named<'_>]) -> Set {
+        let mut builder = Builder::default();
+        for effect in [StatementEffect::Deny, StatementEffect::Allow] {
+            for (policy, named) in policies.iter().enumerate() {
+                let statements = named.document.statements().iter().enumerate();
+                for (number, statement) in statements.filter(|(_, s)| s.effect == effect) {
+                    builder.statement(policy, number, statement, named.document);
+                }
+            }
+        }
+        builder.finish()
+    }
+
+    /// About how many bytes of memory the set takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Set>()
+            + size_of_val(&*self.block)
+            + size_of_val(&*self.keys)
+            + size_of_val(&*self.actions)
+            + self.actions.iter().map(ActionTest::bytes).sum::<usize>()
+            + size_of_val(&*self.resources)
+            + self.resources.iter().map(ResourceTest::bytes).sum::<usize>()
+            + size_of_val(&*self.conditions)
+            + self.conditions.iter().map(Condition::bytes).sum::<usize>()
+            + self.index.as_ref().map_or(0, |index| index.bytes())
+    }
+
+    /// What the set says of a question.
+    #[inline]
+    pub(super) fn look(&self, asked: &Asked<'_>) -> Look {
+        let mut slots = Slots::new(asked.context);
+        let mut look = Look::default();
+        match &self.index {
+            Some(index) => self.look_up(index, asked, &mut slots, &mut look),
+            None => self.look_through(asked, &mut slots, &mut look),
+        }
+        look
+    }
+
+    /// Looks at the statements one by one, denies first, until nothing of interest is left.
+    #[inline]
+    fn look_through<'a>(&self, asked: &Asked<'a>, slots: &mut Slots<'a>, look: &mut Look) {
+        let head = asked.action.head();
+        let heads = self.block.get(..self.places[0] as usize).unwrap_or_default();
+        for (statement, word) in heads.iter().enumerate() {
+            let (text, mask) = (*word as u32, (*word >> 32) as u32);
+            if head & mask != text {
+                continue;
+            }
+            let Some(record) = self.record(statement) else { return };
+            if self.any_action(&record, asked)
+                && self.any_resource(&record, asked)
+                && self.settles(statement, &record, asked, slots, look)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Looks at what the index finds: at denies at once, and at allows when there is no deny.
+    #[inline]
+    fn look_up<'a>(
+        &self,
+        index: &Index,
+        asked: &Asked<'a>,
+        slots: &mut Slots<'a>,
+        look: &mut Look,
+    ) {
+        let mut later = [0; LATER];
+        let mut count = 0;
+        index.visit(asked, &mut |number, rule| {
+            if rule.statement >= self.denies
+                && let Some(place) = later.get_mut(count)
+            {
+                *place = number;
+                count += 1;
+                return false;
+            }
+            self.rule_settles(rule, asked, slots, look) && look.deny.is_some()
+        });
+        if look.deny.is_none() {
+            let put_off = later.iter().take(count).filter_map(|number| index.rule(*number));
+            for rule in put_off {
+                if look.is_settled() || self.rule_settles(rule, asked, slots, look) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Notes a rule that fits, and tells whether nothing else can be of interest.
+    #[inline]
+    fn rule_settles<'a>(
+        &self,
+        rule: &Rule,
+        asked: &Asked<'a>,
+        slots: &mut Slots<'a>,
+        look: &mut Look,
+    ) -> bool {
+        let Some(record) = self.record(rule.statement as usize) else { return false };
+        self.rule_fits(rule, &record, asked)
+            && self.settles(rule.statement as usize, &record, asked, slots, look)
+    }
+
+    /// Notes a statement whose patterns fit, and tells whether nothing else of its effect can be of interest.
+    #[inline]
+    fn settles<'a>(
+        &self,
+        statement: usize,
+        record: &Record,
+        asked: &Asked<'a>,
+        slots: &mut Slots<'a>,
+        look: &mut Look,
+    ) -> bool {
+        let denies = statement < self.denies as usize;
+        let Some(grant) = self.holds(record, denies, asked, slots) else { return false };
+        if denies {
+            look.deny = Some(self.hit(statement, grant));
+            return true;
+        }
+        if look.allow.is_none_or(|best| best.grant < grant) {
+            look.allow = Some(self.hit(statement, grant));
+        }
+        look.is_settled()
+    }
+
+    /// Every statement that matches, in written order.
+    pub(super) fn all(&self, asked: &Asked<'_>) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut slots = Slots::new(asked.context);
+        let mut note = |statement: usize, record: &Record| {
+            let denies = statement < self.denies as usize;
+            if let Some(grant) = self.holds(record, denies, asked, &mut slots) {
+                hits.push(self.hit(statement, grant));
+            }
+        };
+        match &self.index {
+            Some(index) => index.visit(asked, &mut |_, rule| {
+                let record = self.record(rule.statement as usize);
+                if let Some(record) = record.filter(|record| self.rule_fits(rule, record, asked)) {
+                    note(rule.statement as usize, &record);
+                }
+                false
+            }),
+            None => {
+                for statement in 0..self.places[0] as usize {
+                    let Some(record) = self.record(statement) else { break };
+                    if self.any_action(&record, asked) && self.any_resource(&record, asked) {
+                        note(statement, &record);
+                    }
+                }
+            }
+        }
+        hits.sort_unstable();
+        hits.dedup();
+        hits
+    }
+
+    #[inline]
+    fn record(&self, statement: usize) -> Option<Record> {
+        let at = self.places[0] as usize + STATEMENT * statement;
+        let words: &[u64; STATEMENT] = self.block.get(at..)?.first_chunk()?;
+        let range = |word: u64| (word as u32) as usize..(word >> 32) as usize;
+        let [actions, resources, conditions, principals, _] = words;
+        Some(Record {
+            actions: range(*actions),
+            resources: range(*resources),
+            conditions: range(*conditions),
+            principals: *principals as u32,
+        })
+    }
+
+    fn hit(&self, statement: usize, grant: Grant) -> Hit {
+        let at = self.places[0] as usize + STATEMENT * statement + STATEMENT - 1;
+        let origin = self.block.get(at).copied().unwrap_or_default();
+        let denies = statement < self.denies as usize;
+        let effect = if denies { StatementEffect::Deny } else { StatementEffect::Allow };
+        Hit { policy: origin as u32, number: (origin >> 32) as u32, effect, grant }
+    }
+
+    #[inline]
+    fn literal(&self, number: usize) -> Option<Literal> {
+        let at = self.places[1] as usize + 2 * number;
+        self.block.get(at..)?.first_chunk().map(|words| Literal::from_words(*words))
+    }
+
+    #[inline]
+    fn text(&self) -> &[u64] {
+        self.block.get(self.places[3] as usize..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn any_action(&self, record: &Record, asked: &Asked<'_>) -> bool {
+        record.actions.clone().any(|number| self.action_fits(number, asked))
+    }
+
+    #[inline]
+    fn action_fits(&self, number: usize, asked: &Asked<'_>) -> bool {
+        let test = |place: usize| {
+            self.actions.get(place).is_some_and(|test| test.fits(asked.action.bytes()))
+        };
+        self.literal(number).is_some_and(|l| l.fits(&asked.action, self.text(), test))
+    }
+
+    #[inline]
+    fn any_resource(&self, record: &Record, asked: &Asked<'_>) -> bool {
+        record.resources.clone().any(|number| self.resource_fits(number, asked))
+    }
+
+    #[inline]
+    fn resource_fits(&self, number: usize, asked: &Asked<'_>) -> bool {
+        let test = |place: usize| self.resources.get(place).is_some_and(|test| test.fits(asked));
+        self.literal(number).is_some_and(|l| l.fits(&asked.resource, self.text(), test))
+    }
+
+    /// Whether what is left of a rule's patterns fits.
+    #[inline]
+    fn rule_fits(&self, rule: &Rule, record: &Record, asked: &Asked<'_>) -> bool {
+        let action = match rule.action {
+            Rest::Nothing => true,
+            Rest::Length(length) => asked.action.bytes().len() == length as usize,
+            Rest::Literal(number) => self.action_fits(number as usize, asked),
+            Rest::All => self.any_action(record, asked),
+        };
+        action
+            && match rule.resource {
+                Rest::Nothing => true,
+                Rest::Length(length) => asked.resource.bytes().len() == length as usize,
+                Rest::Literal(number) => self.resource_fits(number as usize, asked),
+                Rest::All => self.any_resource(record, asked),
+            }
+    }
+
+    /// Whether a statement's principals and conditions hold, and how directly it names the principal.
+    #[inline]
+    fn holds<'a>(
+        &self,
+        record: &Record,
+        denies: bool,
+        asked: &Asked<'a>,
+        slots: &mut Slots<'a>,
+    ) -> Option<Grant> {
+        let grant = match record.principals {
+            0 => Grant::Direct,
+            place => {
+                let effect = if denies { StatementEffect::Deny } else { StatementEffect::Allow };
+                asked.grant(self.principals.get(place as usize - 1)?, effect)?
+            }
+        };
+        let base = self.places[2] as usize;
+        let (from, to) = (base + record.conditions.start, base + record.conditions.end);
+        for word in self.block.get(from..to)? {
+            match self.condition(*word, asked, slots) {
+                Truth::True => {}
+                // What cannot be read neither grants nor lets a deny pass.
+                Truth::Unreadable if denies => {}
+                Truth::False | Truth::Unreadable => return None,
+            }
+        }
+        Some(grant)
+    }
+
+    #[inline]
+    fn condition<'a>(&self, word: u64, asked: &Asked<'a>, slots: &mut Slots<'a>) -> Truth {
+        let (from, count, slot) =
+            ((word as u32) as usize, (word >> 32 & 0xffff) as usize, word >> 48);
+        if slot == NO_SLOT {
+            let condition = self.conditions.get(from);
+            return condition.map_or(Truth::Unreadable, |c| c.truth(asked.context));
+        }
+        let slot = slot as usize;
+        let value = self.keys.get(slot).and_then(|key| slots.single(slot, key));
+        let Some(value) = value else { return Truth::False };
+        let fits = |number: usize| {
+            self.literal(number).is_some_and(|l| l.fits(&value, self.text(), |_| false))
+        };
+        if (from..from + count).any(fits) { Truth::True } else { Truth::False }
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    heads: Vec<u64>,
+    statements: Vec<[u64; STATEMENT]>,
+    literals: Vec<Literal>,
+    condition_words: Vec<u64>,
+    text: Vec<u64>,
+    denies: u32,
+    keys: Vec<Key>,
+    actions: Vec<ActionTest>,
+    resources: Vec<ResourceTest>,
+    conditions: Vec<Condition>,
+    principals: Vec<Principals>,
+    /// The patterns of each statement with the numbers of their first literals, for the index.
+    drafts: Vec<Draft>,
+}
+
+/// A statement's patterns before they are put in order.
+pub(super) struct Draft {
+    pub(super) actions: Vec<ActionTest>,
+    pub(super) first_action: u32,
+    pub(super) resources: Vec<ResourceTest>,
+    pub(super) first_resource: u32,
+}
+
+impl Builder {
+    fn statement(&mut self, policy: usize, place: usize, source: &Statement, document: &Document) {
+        let actions = ActionTest::list(&source.actions);
+        let resources = ResourceTest::list(&source.resources, document, source.effect);
+        let first_action = self.literals.len();
+        for test in &actions {
+            let shape = test.shape();
+            self.literal(test.prefix(), shape, self.actions.len());
+            if shape == Shape::Test {
+                self.actions.push(test.clone());
+            }
+        }
+        let first_resource = self.literals.len();
+        for test in &resources {
+            let shape = test.shape();
+            self.literal(test.prefix(), shape, self.resources.len());
+            if shape == Shape::Test {
+                self.resources.push(test.clone());
+            }
+        }
+        let after = self.literals.len();
+        let first_condition = self.condition_words.len();
+        for condition in &source.conditions {
+            let word = self.condition(Condition::new(condition));
+            self.condition_words.push(word);
+        }
+        let principals = match &source.principals {
+            Principals::Attached => 0,
+            principals => {
+                self.principals.push(principals.clone());
+                self.principals.len()
+            }
+        };
+        self.denies += u32::from(source.effect == StatementEffect::Deny);
+        self.heads.push(head(&actions));
+        self.statements.push([
+            pair(first_action, first_resource),
+            pair(first_resource, after),
+            pair(first_condition, self.condition_words.len()),
+            pair(principals, 0),
+            pair(policy, place),
+        ]);
+        let (first_action, first_resource) = (number(first_action), number(first_resource));
+        self.drafts.push(Draft { actions, first_action, resources, first_resource });
+    }
+
+    fn literal(&mut self, text: &str, shape: Shape, test: usize) {
+        self.literals.push(Literal::new(text.as_bytes(), shape, test, &mut self.text));
+    }
+
+    /// The word of a condition: a slot with literals where it is one, else which of those beside the block.
+    fn condition(&mut self, condition: Condition) -> u64 {
+        let literals = condition.literals();
+        let slot = literals.as_ref().and_then(|_| self.slot(condition.key()));
+        if let (Some(literals), Some(slot)) = (literals, slot) {
+            let from = self.literals.len();
+            for (text, shape) in &literals {
+                self.literal(text, *shape, 0);
+            }
+            return from as u64 | (literals.len() as u64) << 32 | (slot as u64) << 48;
+        }
+        self.conditions.push(condition);
+        (self.conditions.len() - 1) as u64 | NO_SLOT << 48
+    }
+
+    /// The slot of a key; `None` when all are taken by others.
+    fn slot(&mut self, key: &Key) -> Option<usize> {
+        if let Some(slot) = self.keys.iter().position(|known| known == key) {
+            return Some(slot);
+        }
+        if self.keys.len() == SLOTS {
+            return None;
+        }
+        self.keys.push(key.clone());
+        Some(self.keys.len() - 1)
+    }
+
+    fn finish(self) -> Set {
+        let index =
+            (self.statements.len() > UNINDEXED_MAX).then(|| Box::new(Index::new(&self.drafts)));
+        let mut block = if index.is_some() { Vec::new() } else { self.heads };
+        let mut places = [0; 4];
+        let [statements, literals, conditions, text] = &mut places;
+        *statements = number(block.len());
+        block.extend(self.statements.iter().flatten());
+        *literals = number(block.len());
+        block.extend(self.literals.iter().flat_map(|literal| literal.words()));
+        *conditions = number(block.len());
+        block.extend(self.condition_words);
+        *text = number(block.len());
+        block.extend(self.text);
+        Set {
+            block: block.into(),
+            places,
+            denies: self.denies,
+            keys: self.keys.into(),
+            actions: self.actions.into(),
+            resources: self.resources.into(),
+            conditions: self.conditions.into(),
+            principals: self.principals.into(),
+            index,
+        }
+    }
+}
+
+/// The bytes, at most four, that all of a statement's actions begin with, and which bits they are.
+fn head(actions: &[ActionTest]) -> u64 {
+    let Some(first) = actions.first() else {
+        // Nothing fits: no action begins with a zero byte, and none is without bytes.
+        return u64::from(u32::MAX) << 32;
+    };
+    let first = first.prefix().as_bytes();
+    let shared = |other: &ActionTest| {
+        first.iter().zip(other.prefix().as_bytes()).take_while(|(a, b)| a == b).count()
+    };
+    let length = actions.iter().map(shared).min().unwrap_or_default().min(4);
+    let bytes = first.iter().take(length).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    bytes | ((1u64 << (8 * length)) - 1) << 32
+}
+
+fn pair(low: usize, high: usize) -> u64 {
+    u64::from(number(low)) | u64::from(number(high)) << 32
+}
+
+fn number(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
