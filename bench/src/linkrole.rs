@@ -2,104 +2,31 @@
 //!
 //! A set is what a server keeps for a principal: compiled once, and shared by all whose documents are the same.
 
+use std::slice::from_ref;
+use std::sync::Arc;
+
+use policy::engine::{Layers, Set};
 use policy::{
-    Context, Document, Effect, Named, PolicyKind, Principal, PrincipalKind, Request, ResourceKind,
+    Context, Dialect, Document, Effect, Named, PolicyKind, Principal, PrincipalKind, Request,
+    ResourceKind,
 };
 
-use self::engine::{Layers, Reason, Set};
 use crate::engine::Engine;
 use crate::render;
 use crate::work::{Ask, Policy};
 use crate::workloads::PRINCIPALS;
 
-/// The plain evaluator behind the interface of a compiled one.
-mod engine {
-    use policy::{
-        Decision, Document, Effect, Evaluate, Layer, Named, PolicySet, Request, ResourceKind,
-        ResourcePolicy, Spec,
-    };
-
-    /// The policies of one layer.
-    pub struct Set {
-        policies: Vec<(String, Document)>,
-    }
-
-    impl Set {
-        /// Takes in the policies of one layer.
-        pub fn new(policies: &[Named<'_>]) -> Set {
-            let own = |named: &Named<'_>| (named.name.to_owned(), named.document.clone());
-            Set { policies: policies.iter().map(own).collect() }
-        }
-
-        fn named(&self) -> Vec<Named<'_>> {
-            self.policies.iter().map(|(name, document)| Named { name, document }).collect()
-        }
-    }
-
-    /// The sets that bear on a request.
-    #[derive(Default)]
-    pub struct Layers<'a> {
-        pub identity: &'a [&'a Set],
-        pub boundary: Option<&'a Set>,
-        pub session: Option<&'a Set>,
-        pub resource: Option<(&'a Set, ResourceKind)>,
-        pub scp: Option<&'a [Set]>,
-    }
-
-    /// The statement that decided.
-    #[derive(Clone, Copy)]
-    pub struct Reason {
-        pub statement: usize,
-    }
-
-    /// The outcome.
-    pub struct Verdict {
-        pub effect: Effect,
-        pub layer: Layer,
-        pub reason: Option<Reason>,
-    }
-
-    impl Layers<'_> {
-        /// The outcome with the statement that decided.
-        pub fn verdict(&self, request: &Request) -> Verdict {
-            let decision = self.decide(request);
-            let mut decisive = decision.matched.iter().filter(|m| m.layer == decision.layer);
-            let reason =
-                decisive.next_back().map(|matched| Reason { statement: matched.statement });
-            Verdict { effect: decision.effect, layer: decision.layer, reason }
-        }
-
-        /// The outcome with every statement that matched.
-        pub fn decide(&self, request: &Request) -> Decision {
-            let resource = self.resource.map(|(set, kind)| (set.named(), kind));
-            let resource = resource.as_ref().and_then(|(policies, kind)| {
-                let policy = *policies.first()?;
-                Some(ResourcePolicy { policy, kind: *kind })
-            });
-            let policies = PolicySet {
-                identity: self.identity.iter().flat_map(|set| set.named()).collect(),
-                boundary: self.boundary.map(Set::named),
-                session: self.session.map(Set::named),
-                scp: self.scp.map(|levels| levels.iter().map(Set::named).collect()),
-                resource,
-                ..PolicySet::default()
-            };
-            Spec.decide(request, &policies)
-        }
-    }
-}
-
 /// The engine.
 pub struct Linkrole;
 
 /// Reads documents and compiles them; the documents themselves are not needed for decisions.
-fn compile(texts: &[(String, String)], kind: PolicyKind) -> Set {
-    let read = |text: &str| Document::read(text, kind).expect("written here");
+fn compile(texts: &[(String, String)], kind: PolicyKind) -> Arc<Set> {
+    let read = |text: &str| Document::read(text, kind, Dialect::Aws).expect("written here");
     let documents: Vec<Document> = texts.iter().map(|(_, text)| read(text)).collect();
     let named = texts.iter().zip(&documents);
     let named: Vec<Named<'_>> =
         named.map(|((name, _), document)| Named { name, document }).collect();
-    Set::new(&named)
+    Arc::new(Set::new(&named))
 }
 
 fn principal() -> Principal {
@@ -116,7 +43,7 @@ impl Engine for Linkrole {
     const FLEET: Result<usize, &'static str> = Ok(PRINCIPALS);
     type Source = Vec<(String, String)>;
     type World = ();
-    type Loaded = Set;
+    type Loaded = Arc<Set>;
     type Request = Request;
 
     fn render(policies: &[Policy], _: &[Ask]) -> Result<Vec<(String, String)>, String> {
@@ -125,7 +52,7 @@ impl Engine for Linkrole {
 
     fn world(_: &[String], _: &[Ask]) {}
 
-    fn load(source: &Vec<(String, String)>) -> Set {
+    fn load(source: &Vec<(String, String)>) -> Arc<Set> {
         compile(source, PolicyKind::Identity)
     }
 
@@ -135,6 +62,7 @@ impl Engine for Linkrole {
             context.set(key, value.as_str());
         }
         Request {
+            dialect: Dialect::Aws,
             action: ask.action.clone(),
             resource: ask.resource.clone(),
             wildcard_only: false,
@@ -145,37 +73,37 @@ impl Engine for Linkrole {
     }
 
     #[inline]
-    fn allowed((): &(), set: &mut Set, request: &Request) -> bool {
-        identity_only(&[set]).verdict(request).effect == Effect::Allow
+    fn allowed((): &(), set: &mut Arc<Set>, request: &Request) -> bool {
+        identity_only(from_ref(set)).verdict(request).effect == Effect::Allow
     }
 }
 
 #[inline]
-fn identity_only<'a>(identity: &'a [&'a Set]) -> Layers<'a> {
+fn identity_only(identity: &[Arc<Set>]) -> Layers<'_> {
     Layers { identity, ..Layers::default() }
 }
 
 /// Which statement decided, as a server wants to know it for its trail; `None` when no statement did.
 #[inline]
-pub fn with_reason(set: &Set, request: &Request) -> Option<usize> {
-    let verdict = identity_only(&[set]).verdict(request);
+pub fn with_reason(set: &Arc<Set>, request: &Request) -> Option<usize> {
+    let verdict = identity_only(from_ref(set)).verdict(request);
     let _ = std::hint::black_box(verdict.layer);
-    verdict.reason.map(|Reason { statement, .. }| statement)
+    verdict.reason.map(|reason| reason.statement as usize)
 }
 
-/// How many statements matched, each found and named, as somebody wants to know who asks for an explanation.
+/// How many statements matched, each of them found, as somebody wants to know who asks for an explanation.
 #[inline]
-pub fn with_all_reasons(set: &Set, request: &Request) -> usize {
-    identity_only(&[set]).decide(request).matched.len()
+pub fn with_all_reasons(set: &Arc<Set>, request: &Request) -> usize {
+    identity_only(from_ref(set)).answer(request).matched.len()
 }
 
 /// Workload (e): the policies of every layer, compiled.
 pub struct Layered {
-    identity: Set,
-    boundary: Set,
-    session: Set,
-    scp: Vec<Set>,
-    resource: Set,
+    identity: Arc<Set>,
+    boundary: Arc<Set>,
+    session: Arc<Set>,
+    scp: Vec<Arc<Set>>,
+    resource: Arc<Set>,
     request: Request,
 }
 
@@ -208,11 +136,13 @@ impl Layered {
     #[inline]
     pub fn allowed(&self) -> bool {
         let layers = Layers {
-            identity: &[&self.identity],
-            boundary: Some(&self.boundary),
-            session: Some(&self.session),
+            identity: from_ref(&self.identity),
+            boundary: Some(from_ref(&self.boundary)),
+            session: Some(from_ref(&self.session)),
             scp: Some(&self.scp),
-            resource: Some((&self.resource, ResourceKind::Generic)),
+            resource: Some(from_ref(&self.resource)),
+            kind: ResourceKind::Generic,
+            ..Layers::default()
         };
         layers.verdict(&self.request).effect == Effect::Allow
     }
@@ -247,7 +177,7 @@ const BUCKET: &str = r#"{"Version":"2012-10-17","Statement":[
 
 /// Workload (f): a pattern that tempts matchers to try everything, and a text that does not fit it.
 pub struct Tempting {
-    set: Set,
+    set: Arc<Set>,
     request: Request,
 }
 
