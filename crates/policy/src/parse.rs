@@ -15,7 +15,8 @@ use crate::document::{
 use crate::json::{self, Json, Member, Node, pointer_step};
 use crate::name::Dialect;
 use crate::parse_name::{
-    action_problem, is_trust_action, principal_problem, ram_resource_problem, resource_problem,
+    action_problem, is_trust_action, principal_problem, ram_principal, ram_resource_problem,
+    resource_problem,
 };
 use crate::pattern::{Pattern, Template, Wildcards};
 
@@ -552,7 +553,11 @@ impl Parser<'_> {
                 let text = text.to_owned();
                 list.push(match kind {
                     "AWS" | "RAM" if text == "*" => PrincipalEntry::Everyone,
-                    "AWS" | "RAM" => PrincipalEntry::Aws { text, span: (node.start, node.end) },
+                    "AWS" => PrincipalEntry::Aws { text, span: (node.start, node.end) },
+                    "RAM" => {
+                        let (text, span) = (ram_principal(&text), (node.start, node.end));
+                        PrincipalEntry::Aws { text, span }
+                    }
                     "Service" => PrincipalEntry::Service(text),
                     "Federated" => PrincipalEntry::Federated(text),
                     _ => PrincipalEntry::CanonicalUser(text),

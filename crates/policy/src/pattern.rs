@@ -288,6 +288,12 @@ impl Template {
         Some(matches_tokens(&tokens, &chars(text)))
     }
 
+    /// As [`Template::matches_text`], without regard to the case of ASCII letters.
+    pub fn matches_text_in_any_case(&self, text: &str, context: &Context) -> Option<bool> {
+        let tokens = self.expand(context)?;
+        Some(glob(&tokens, &chars(text), Case::Ignored, &mut 0) == Outcome::Match)
+    }
+
     /// Whether a resource name fits part by part, no wildcard crossing a colon before the sixth part.
     ///
     /// `None` inside if the pattern or the value has fewer than six parts; `None` outside if a variable has no

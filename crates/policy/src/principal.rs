@@ -63,7 +63,7 @@ fn aws_grant(text: &str, principal: &Principal) -> Option<Grant> {
     if let Some(account) = name::account_of_root(text) {
         return (principal.account.as_deref() == Some(account)).then_some(Grant::Account);
     }
-    if principal.arn.as_deref() == Some(text) {
+    if principal.arn.as_deref().is_some_and(|arn| is_same(arn, text)) {
         return Some(Grant::Direct);
     }
     if name::is_unique_id(text) {
@@ -72,6 +72,11 @@ fn aws_grant(text: &str, principal: &Principal) -> Option<Grant> {
     let session =
         matches!(principal.kind, PrincipalKind::AssumedRole | PrincipalKind::FederatedUser);
     (session && is_parent(text, principal)).then_some(Grant::Parent)
+}
+
+/// Whether two names of users, roles or sessions are the same.
+fn is_same(asking: &str, listed: &str) -> bool {
+    asking == listed || (name::is_ram_role(asking) && asking.eq_ignore_ascii_case(listed))
 }
 
 /// A unique id names its user or role, and the sessions of the role.
@@ -90,7 +95,7 @@ fn id_grant(text: &str, principal: &Principal) -> Option<Grant> {
 /// [src: POLICY.md 54]
 fn is_parent(text: &str, principal: &Principal) -> bool {
     if let Some(parent) = &principal.role_arn {
-        return parent == text;
+        return is_same(parent, text);
     }
     let session = principal.arn.as_deref().and_then(name::parse_entity);
     match (name::parse_entity(text), session) {

@@ -9,7 +9,7 @@ use crate::decision::{Decision, Effect, Evaluate, Layer, Matched};
 use crate::document::{
     Actions, Document, PolicyKind, Principals, Resources, Statement, StatementEffect,
 };
-use crate::name::Dialect;
+use crate::name::{self, Dialect};
 use crate::pattern::{Incomplete, Template};
 use crate::principal::{Grant, grant, has_account, is_listed_completely};
 use crate::request::{Named, PolicySet, Principal, PrincipalKind, Request, ResourceKind};
@@ -296,6 +296,10 @@ impl Evaluation<'_> {
         let fits = match document.dialect() {
             Dialect::Aws => {
                 template.matches_resource(resource, context, incomplete(document.kind()))
+            }
+            // RAM writes the names of roles in small letters. [src: ALIBABA.md 18]
+            Dialect::Alibaba if name::is_ram_role(resource) => {
+                template.matches_text_in_any_case(resource, context)
             }
             // In RAM a star crosses every boundary. [src: ALIBABA.md 10]
             Dialect::Alibaba => template.matches_text(resource, context),

@@ -90,7 +90,11 @@ pub const RAM_RESOURCES: &[&str] = &[
     "acs:oss:*",
     "acs:*:*:1234567890123456:*",
     "acs:ram::1234567890123456:role/worker",
+    "acs:ram::1234567890123456:role/Worker",
     "acs:ram:*:*:role/*",
+    "acs:ram:*:*:role/W*",
+    "acs:*:Role/w?rker",
+    "*/Worker",
     "acs:ecs:*:*:instance/${x:a}",
 ];
 
@@ -236,6 +240,7 @@ pub const PRINCIPALS: &[&str] = &[
 pub const RAM_PRINCIPALS: &[&str] = &[
     "acs:ram::1234567890123456:root",
     "acs:ram::1234567890123456:user/alice",
+    "acs:ram::1234567890123456:role/Worker",
     "acs:ram::1234567890123456:role/worker",
     "acs:ram::6543210987654321:root",
 ];

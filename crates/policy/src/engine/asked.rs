@@ -2,6 +2,7 @@
 
 use crate::document::{Principals, StatementEffect};
 use crate::key::Key;
+use crate::name::{self, Dialect};
 use crate::principal::{self, Grant};
 use crate::request::{Context, Principal, Request, Value};
 
@@ -149,6 +150,8 @@ pub(super) struct Asked<'a> {
     pub(super) resource: Subject<'a, false>,
     pub(super) name: &'a str,
     pub(super) wildcard_only: bool,
+    /// Whether the resource is a role of the Alibaba dialect; its name is in small letters then.
+    pub(super) is_ram_role: bool,
     pub(super) context: &'a Context,
     principal: &'a Principal,
     /// Whether the principal has a permissions boundary.
@@ -164,6 +167,7 @@ impl<'a> Asked<'a> {
             resource: Subject::new(name.as_bytes()),
             name,
             wildcard_only: request.wildcard_only,
+            is_ram_role: request.dialect == Dialect::Alibaba && name::is_ram_role(name),
             context: &request.context,
             principal: &request.principal,
             bounded,

@@ -105,6 +105,9 @@ pub struct Answer {
 impl Layers<'_> {
     /// Decides, stopping as soon as the outcome is certain.
     pub fn verdict(&self, request: &Request) -> Verdict {
+        if let Some(request) = view::canonical(request) {
+            return self.verdict(&request);
+        }
         let view = View::new(self, request);
         let mut looks = view.unasked();
         // An explicit deny anywhere wins before any allow is looked at.
@@ -128,6 +131,9 @@ impl Layers<'_> {
 
     /// Decides, looking at every statement of every layer.
     pub fn answer(&self, request: &Request) -> Answer {
+        if let Some(request) = view::canonical(request) {
+            return self.answer(&request);
+        }
         let view = View::new(self, request);
         let mut looks = view.unasked();
         let mut matched = Vec::new();

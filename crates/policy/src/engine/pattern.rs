@@ -5,7 +5,7 @@ use super::glob::{Fit, Glob, Reach};
 use super::literal::{LENGTH_MAX, Shape};
 use crate::document::{Actions, Document, Resources, StatementEffect};
 use crate::name::Dialect;
-use crate::pattern::{Incomplete, Pattern, Template};
+use crate::pattern::{Incomplete, Pattern, Template, Wildcards};
 use crate::spec;
 
 /// A compiled pattern for actions.
@@ -27,6 +27,8 @@ pub(super) enum ResourceTest {
     Prefix(Box<str>),
     /// And how it is matched as written: as a resource name, or as plain text.
     Glob(Box<Glob>, Option<Incomplete>),
+    /// A pattern in small letters, for the names of RAM roles only.
+    Role(Box<Glob>),
     AllBut(Box<[ResourceTest]>),
 }
 
@@ -131,12 +133,27 @@ impl ResourceTest {
         ResourceTest::Glob(Box::new(glob), written)
     }
 
+    /// What a pattern with capital letters is for the names of RAM roles, if it can fit any.
+    fn role(template: &Template, document: &Document) -> Option<ResourceTest> {
+        let text = template.text();
+        if document.dialect() == Dialect::Aws || !text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return None;
+        }
+        let folded = Template::new(&text.to_ascii_lowercase(), Wildcards::Active, false);
+        let glob = Glob::new(&folded, Reach::All);
+        let both = glob.prefix().bytes().zip("acs:ram:".bytes());
+        both.into_iter().all(|(a, b)| a == b).then(|| ResourceTest::Role(Box::new(glob)))
+    }
+
     pub(super) fn fits(&self, asked: &Asked<'_>) -> bool {
         let text = asked.name;
         match self {
             ResourceTest::Everything => true,
             ResourceTest::AllBut(list) => !list.iter().any(|test| test.fits(asked)),
             _ if asked.wildcard_only => false,
+            ResourceTest::Role(glob) => {
+                asked.is_ram_role && glob.fit(text, asked.context, |_| None) == Fit::Yes
+            }
             ResourceTest::Exact(listed) => text == &**listed,
             ResourceTest::Prefix(listed) => text.starts_with(&**listed),
             ResourceTest::Glob(glob, incomplete) => {
@@ -155,7 +172,7 @@ impl ResourceTest {
     pub(super) fn suffix(&self) -> &str {
         match self {
             ResourceTest::Exact(text) => text,
-            ResourceTest::Glob(glob, _) => glob.suffix(),
+            ResourceTest::Glob(glob, _) | ResourceTest::Role(glob) => glob.suffix(),
             _ => "",
         }
     }
@@ -164,7 +181,7 @@ impl ResourceTest {
     pub(super) fn prefix(&self) -> &str {
         match self {
             ResourceTest::Exact(text) | ResourceTest::Prefix(text) => text,
-            ResourceTest::Glob(glob, _) => glob.prefix(),
+            ResourceTest::Glob(glob, _) | ResourceTest::Role(glob) => glob.prefix(),
             _ => "",
         }
     }
@@ -175,7 +192,7 @@ impl ResourceTest {
             _ if self.prefix().len() > LENGTH_MAX => Shape::Test,
             ResourceTest::Exact(_) => Shape::Exact,
             ResourceTest::Everything | ResourceTest::Prefix(_) => Shape::Prefix,
-            ResourceTest::Glob(..) | ResourceTest::AllBut(_) => Shape::Test,
+            ResourceTest::Glob(..) | ResourceTest::Role(_) | ResourceTest::AllBut(_) => Shape::Test,
         }
     }
 
@@ -185,10 +202,14 @@ impl ResourceTest {
         document: &Document,
         effect: StatementEffect,
     ) -> Vec<ResourceTest> {
-        let test = |template: &Template| ResourceTest::new(template, document);
+        let tests = |list: &[Template]| {
+            let plain = list.iter().map(|template| ResourceTest::new(template, document));
+            let roles = list.iter().filter_map(|template| ResourceTest::role(template, document));
+            plain.chain(roles).collect::<Vec<_>>()
+        };
         match resources {
             Resources::Attached => vec![ResourceTest::Everything],
-            Resources::Only(list) => list.iter().map(test).collect(),
+            Resources::Only(list) => tests(list),
             // An incomplete name that matches nothing must not make "all but" match.
             Resources::AllBut(list) if list.iter().any(|t| spec::is_broken(t, document)) => {
                 match effect {
@@ -197,7 +218,7 @@ impl ResourceTest {
                 }
             }
             Resources::AllBut(list) => {
-                vec![ResourceTest::AllBut(list.iter().map(test).collect())]
+                vec![ResourceTest::AllBut(tests(list).into())]
             }
         }
     }
@@ -206,7 +227,7 @@ impl ResourceTest {
         match self {
             ResourceTest::Everything => 0,
             ResourceTest::Exact(text) | ResourceTest::Prefix(text) => text.len(),
-            ResourceTest::Glob(glob, _) => glob.bytes(),
+            ResourceTest::Glob(glob, _) | ResourceTest::Role(glob) => glob.bytes(),
             ResourceTest::AllBut(list) => {
                 size_of_val(&**list) + list.iter().map(ResourceTest::bytes).sum::<usize>()
             }

@@ -7,7 +7,7 @@ use super::set::{Hit, Look, Set};
 use super::{Layers, Reason};
 use crate::decision::Layer;
 use crate::document::StatementEffect;
-use crate::name::Dialect;
+use crate::name::{self, Dialect};
 use crate::principal::{Grant, has_account};
 use crate::request::{PrincipalKind, Request, ResourceKind};
 
@@ -32,6 +32,16 @@ pub(super) const CAPS: [Layer; 2] = [Layer::Boundary, Layer::Session];
 #[inline]
 pub(super) fn bit(layer: Layer) -> u8 {
     1 << layer as u8
+}
+
+/// The request with the name of a RAM role in small letters, where it is not; patterns are compiled for that.
+#[inline]
+pub(super) fn canonical(request: &Request) -> Option<Request> {
+    let is_other = request.dialect == Dialect::Alibaba
+        && name::is_ram_role(&request.resource)
+        && request.resource.bytes().any(|byte| byte.is_ascii_uppercase());
+    let resource = || request.resource.to_ascii_lowercase();
+    is_other.then(|| Request { resource: resource(), ..request.clone() })
 }
 
 /// What the layers said so far, denies aside.
