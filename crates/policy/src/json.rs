@@ -4,6 +4,8 @@
 //! what readers disagree about: repeated members, a byte-order mark, control characters, numbers beyond range,
 //! lone surrogates, text after the end. It writes no JSON but a single string literal.
 
+use std::borrow::Cow;
+
 /// The longest text that is looked at, in bytes; the length is checked before anything is read.
 pub const BYTES_MAX: usize = 131_072;
 
@@ -13,28 +15,28 @@ pub const DEPTH_MAX: usize = 32;
 /// So many members of an object are told apart without a sorted copy of their names.
 const NAMES_FEW: usize = 16;
 
-/// A JSON value.
+/// A JSON value; it borrows from the text what stands there as it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Json {
+pub enum Json<'t> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A number, as it was written.
-    Number(String),
+    Number(&'t str),
     /// A string, its escapes resolved.
-    String(String),
+    String(Cow<'t, str>),
     /// An array.
-    Array(Vec<Node>),
+    Array(Vec<Node<'t>>),
     /// An object, members in written order; no name occurs twice.
-    Object(Vec<Member>),
+    Object(Vec<Member<'t>>),
 }
 
 /// A value and where it stands in the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Node {
+pub struct Node<'t> {
     /// The value.
-    pub value: Json,
+    pub value: Json<'t>,
     /// The byte offset of its first byte.
     pub start: usize,
     /// The byte offset after its last byte.
@@ -43,16 +45,16 @@ pub struct Node {
 
 /// One member of an object.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Member {
+pub struct Member<'t> {
     /// The member's name.
-    pub name: String,
+    pub name: Cow<'t, str>,
     /// The byte offset of the name's opening quote.
     pub name_at: usize,
     /// The member's value.
-    pub value: Node,
+    pub value: Node<'t>,
 }
 
-impl Node {
+impl Node<'_> {
     /// The value's kind in words, for messages.
     pub fn kind(&self) -> &'static str {
         match self.value {
@@ -78,12 +80,12 @@ pub struct JsonError {
 }
 
 /// Reads one JSON document.
-pub fn read(text: &str) -> Result<Node, JsonError> {
+pub fn read(text: &str) -> Result<Node<'_>, JsonError> {
     read_counted(text).0
 }
 
 /// Reads one JSON document and tells how many reading steps that took, for tests of growth.
-pub fn read_counted(text: &str) -> (Result<Node, JsonError>, u64) {
+pub fn read_counted(text: &str) -> (Result<Node<'_>, JsonError>, u64) {
     let mut reader = Reader { text, at: 0, depth: 0, path: None, steps: 0 };
     let result = reader.document();
     if result.is_ok() {
@@ -163,7 +165,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, JsonError> {
+    fn document(&mut self) -> Result<Node<'a>, JsonError> {
         if self.text.len() > BYTES_MAX {
             let length = self.text.len();
             return self.fail(0, format!("the text has {length} bytes, more than {BYTES_MAX}"));
@@ -195,7 +197,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self) -> Result<Node, JsonError> {
+    fn value(&mut self) -> Result<Node<'a>, JsonError> {
         let start = self.at;
         let value = match self.peek() {
             Some(b'{') => self.nested(Reader::object)?,
@@ -213,8 +215,8 @@ impl<'a> Reader<'a> {
 
     fn nested(
         &mut self,
-        read: fn(&mut Reader<'a>) -> Result<Json, JsonError>,
-    ) -> Result<Json, JsonError> {
+        read: fn(&mut Reader<'a>) -> Result<Json<'a>, JsonError>,
+    ) -> Result<Json<'a>, JsonError> {
         if self.depth >= DEPTH_MAX {
             return self
                 .fail(self.at, format!("lists and objects nest deeper than {DEPTH_MAX} levels"));
@@ -226,8 +228,8 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn object(&mut self) -> Result<Json, JsonError> {
-        let mut members: Vec<Member> = Vec::new();
+    fn object(&mut self) -> Result<Json<'a>, JsonError> {
+        let mut members: Vec<Member<'a>> = Vec::new();
         let mut names = std::collections::BTreeSet::new();
         self.blank();
         if self.peek() == Some(b'}') {
@@ -275,7 +277,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn array(&mut self) -> Result<Json, JsonError> {
+    fn array(&mut self) -> Result<Json<'a>, JsonError> {
         let mut items = Vec::new();
         self.blank();
         if self.peek() == Some(b']') {
@@ -299,7 +301,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonError> {
+    fn word(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, JsonError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
             return self.fail(self.at, "expected a JSON value");
@@ -317,7 +319,7 @@ impl<'a> Reader<'a> {
         self.at - start
     }
 
-    fn number(&mut self) -> Result<String, JsonError> {
+    fn number(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.step();
@@ -342,18 +344,18 @@ impl<'a> Reader<'a> {
                 return self.fail(start, "a number needs digits in its exponent");
             }
         }
-        let text = self.text.get(start..self.at).unwrap_or_default();
+        let text: &'a str = self.text.get(start..self.at).unwrap_or_default();
         // A few digits are in range whatever they are.
         let short = text.len() <= 300 && !text.contains(['e', 'E']);
         if !short && !text.parse::<f64>().is_ok_and(f64::is_finite) {
             return self.fail(start, "the number is out of range");
         }
-        Ok(text.to_owned())
+        Ok(text)
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.step();
-        let mut out = String::new();
+        let mut out = Cow::Borrowed("");
         loop {
             let start = self.at;
             let rest = self.text.as_bytes().get(start..).unwrap_or_default();
@@ -361,13 +363,14 @@ impl<'a> Reader<'a> {
             let length = rest.iter().take_while(|b| plain(b)).count();
             self.at += length;
             self.steps += length as u64;
-            out.push_str(self.text.get(start..self.at).unwrap_or_default());
+            // Adding to nothing borrows, so only a string with escapes is a copy.
+            out += self.text.get(start..self.at).unwrap_or_default();
             match self.peek() {
                 Some(b'"') => {
                     self.step();
                     return Ok(out);
                 }
-                Some(b'\\') => out.push(self.escape()?),
+                Some(b'\\') => out.to_mut().push(self.escape()?),
                 Some(_) => return self.fail(self.at, "a string holds a control character"),
                 None => return self.fail(self.at, "the text ends inside a string"),
             }

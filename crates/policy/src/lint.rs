@@ -134,7 +134,7 @@ fn distance(left: &str, right: &str) -> usize {
 /// Collects the findings about one text.
 pub(crate) struct Linter<'a> {
     text: &'a str,
-    root: &'a Node,
+    root: &'a Node<'a>,
     findings: Vec<Finding>,
 }
 
@@ -377,7 +377,7 @@ fn is_multi_valued(key: &str) -> bool {
 }
 
 /// The value a JSON pointer leads to, or the nearest one around it.
-fn find<'a>(root: &'a Node, path: &str) -> Option<&'a Node> {
+fn find<'a>(root: &'a Node<'a>, path: &str) -> Option<&'a Node<'a>> {
     let mut node = root;
     for step in path.split('/').skip(1) {
         let name = step.replace("~1", "/").replace("~0", "~");

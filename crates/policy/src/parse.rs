@@ -128,7 +128,7 @@ struct Parser<'a> {
 struct Either<'n> {
     negated: bool,
     name: &'n str,
-    node: &'n Node,
+    node: &'n Node<'n>,
 }
 
 /// The way to a value, written out as a JSON pointer only when it is told to somebody.
@@ -155,12 +155,20 @@ const VERSION_WAY: Way<'static> = Way::Member(&Way::Root, "Version");
 /// The way to the statements.
 const STATEMENT_WAY: Way<'static> = Way::Member(&Way::Root, "Statement");
 
-fn is_empty_list(node: &Node) -> bool {
+fn is_empty_list(node: &Node<'_>) -> bool {
     matches!(&node.value, Json::Array(items) if items.is_empty())
 }
 
+/// How many values a list has; one for the value that stands for a list of one.
+fn count(node: &Node<'_>) -> usize {
+    if let Json::Array(items) = &node.value { items.len() } else { 1 }
+}
+
 /// The values of a list, or the one value that stands for a list of one, each with its way.
-fn items<'n, 'p>(node: &'n Node, way: &'p Way<'p>) -> impl Iterator<Item = (&'n Node, Way<'p>)> {
+fn items<'n, 'p>(
+    node: &'n Node<'n>,
+    way: &'p Way<'p>,
+) -> impl Iterator<Item = (&'n Node<'n>, Way<'p>)> {
     let (one, list) = match &node.value {
         Json::Array(items) => (None, items.as_slice()),
         _ => (Some((node, *way)), [].as_slice()),
@@ -197,7 +205,12 @@ impl Parser<'_> {
         self.strictness == Strictness::Store
     }
 
-    fn object<'n>(&mut self, node: &'n Node, way: &Way<'_>, what: &str) -> Option<&'n [Member]> {
+    fn object<'n>(
+        &mut self,
+        node: &'n Node<'n>,
+        way: &Way<'_>,
+        what: &str,
+    ) -> Option<&'n [Member<'n>]> {
         match &node.value {
             Json::Object(members) => Some(members),
             _ => {
@@ -208,7 +221,7 @@ impl Parser<'_> {
         }
     }
 
-    fn string<'n>(&mut self, node: &'n Node, way: &Way<'_>, what: &str) -> Option<&'n str> {
+    fn string<'n>(&mut self, node: &'n Node<'_>, way: &Way<'_>, what: &str) -> Option<&'n str> {
         match &node.value {
             Json::String(text) => Some(text),
             _ => {
@@ -219,14 +232,14 @@ impl Parser<'_> {
         }
     }
 
-    fn root(&mut self, root: &Node) -> Option<Document> {
+    fn root(&mut self, root: &Node<'_>) -> Option<Document> {
         let members = self.object(root, &Way::Root, "a policy document")?;
         let mut id = None;
         let mut version = None;
         let mut statement_node = None;
         for member in members {
             let way = Way::Member(&Way::Root, &member.name);
-            match member.name.as_str() {
+            match &*member.name {
                 "Version" => {
                     version = self.version(&member.value, &way);
                     self.variables = version == Some("2012-10-17");
@@ -270,7 +283,7 @@ impl Parser<'_> {
         })
     }
 
-    fn version(&mut self, node: &Node, way: &Way<'_>) -> Option<&'static str> {
+    fn version(&mut self, node: &Node<'_>, way: &Way<'_>) -> Option<&'static str> {
         let (known, detail): (&[&'static str], _) = match self.dialect {
             Dialect::Aws => (
                 &["2012-10-17", "2008-10-17"],
@@ -288,7 +301,7 @@ impl Parser<'_> {
         found.copied()
     }
 
-    fn statements(&mut self, node: &Node) -> Vec<Statement> {
+    fn statements(&mut self, node: &Node<'_>) -> Vec<Statement> {
         match &node.value {
             Json::Array(items) if items.is_empty() => {
                 self.syntax(node.start, &STATEMENT_WAY, "`Statement` holds no statement");
@@ -310,7 +323,7 @@ impl Parser<'_> {
     }
 
     /// Statement ids are unique within a document; empty ones do not count.
-    fn sids_unique(&mut self, node: &Node, statements: &[Statement]) {
+    fn sids_unique(&mut self, node: &Node<'_>, statements: &[Statement]) {
         let mut seen = BTreeSet::new();
         for sid in statements.iter().filter_map(|s| s.sid.as_deref()).filter(|s| !s.is_empty()) {
             if !seen.insert(sid) {
@@ -324,7 +337,7 @@ impl Parser<'_> {
     /// Finds a member or its negated twin, and refuses both together.
     fn either<'n>(
         &mut self,
-        members: &'n [Member],
+        members: &'n [Member<'n>],
         name: &str,
         negated_name: &str,
         way: &Way<'_>,
@@ -339,14 +352,14 @@ impl Parser<'_> {
         Some(Either { negated: plain.is_none(), name: &member.name, node: &member.value })
     }
 
-    fn statement(&mut self, node: &Node, way: &Way<'_>) -> Option<Statement> {
+    fn statement(&mut self, node: &Node<'_>, way: &Way<'_>) -> Option<Statement> {
         let members = self.object(node, way, "a statement")?;
         let mut sid = None;
         let mut effect = None;
         let mut conditions = Vec::new();
         for member in members {
             let way = Way::Member(way, &member.name);
-            match member.name.as_str() {
+            match &*member.name {
                 "Sid" if !self.is_ram() => sid = self.sid(&member.value, &way),
                 "Effect" => effect = self.effect(&member.value, &way),
                 "Condition" => conditions = self.conditions(&member.value, &way),
@@ -368,7 +381,7 @@ impl Parser<'_> {
         Some(Statement { sid, effect, principals, actions, resources, conditions })
     }
 
-    fn sid(&mut self, node: &Node, way: &Way<'_>) -> Option<String> {
+    fn sid(&mut self, node: &Node<'_>, way: &Way<'_>) -> Option<String> {
         let sid = self.string(node, way, "`Sid`")?;
         let plain = sid.bytes().all(|b| b.is_ascii_alphanumeric());
         if self.storing() && self.kind != PolicyKind::Resource && !plain {
@@ -378,7 +391,7 @@ impl Parser<'_> {
         Some(sid.to_owned())
     }
 
-    fn effect(&mut self, node: &Node, way: &Way<'_>) -> Option<StatementEffect> {
+    fn effect(&mut self, node: &Node<'_>, way: &Way<'_>) -> Option<StatementEffect> {
         let text = self.string(node, way, "`Effect`")?;
         match text {
             "Allow" => return Some(StatementEffect::Allow),
@@ -394,7 +407,7 @@ impl Parser<'_> {
         None
     }
 
-    fn actions(&mut self, node: &Node, members: &[Member], way: &Way<'_>) -> Actions {
+    fn actions(&mut self, node: &Node<'_>, members: &[Member<'_>], way: &Way<'_>) -> Actions {
         let none = Actions::Only(Vec::new());
         let Some(found) = self.either(members, "Action", "NotAction", way) else {
             let detail = "a statement needs `Action` or `NotAction`";
@@ -411,7 +424,7 @@ impl Parser<'_> {
             let detail = "the list of actions is empty";
             self.record(Rank::ActionsMissing, NO_ACTIONS, found.node.start, &way, detail);
         }
-        let mut patterns = Vec::new();
+        let mut patterns = Vec::with_capacity(count(found.node));
         for (node, way) in items(found.node, &way) {
             let Some(text) = self.string(node, &way, "an action") else { return none };
             if let Some(message) = action_problem(text, self.dialect, self.storing()) {
@@ -426,7 +439,7 @@ impl Parser<'_> {
         if found.negated { Actions::AllBut(patterns) } else { Actions::Only(patterns) }
     }
 
-    fn resources(&mut self, node: &Node, members: &[Member], way: &Way<'_>) -> Resources {
+    fn resources(&mut self, node: &Node<'_>, members: &[Member<'_>], way: &Way<'_>) -> Resources {
         let Some(found) = self.either(members, "Resource", "NotResource", way) else {
             if self.kind != PolicyKind::Trust {
                 let detail = "a statement needs `Resource` or `NotResource`";
@@ -445,7 +458,7 @@ impl Parser<'_> {
             let (at, detail) = (found.node.start, "the list of resources is empty");
             self.record(Rank::ResourcesMissing, NO_RESOURCES, at, &way, detail);
         }
-        let mut templates = Vec::new();
+        let mut templates = Vec::with_capacity(count(found.node));
         for (node, way) in items(found.node, &way) {
             let Some(text) = self.string(node, &way, "a resource") else {
                 return Resources::Attached;
@@ -469,8 +482,8 @@ impl Parser<'_> {
 
     fn principals(
         &mut self,
-        node: &Node,
-        members: &[Member],
+        node: &Node<'_>,
+        members: &[Member<'_>],
         way: &Way<'_>,
         effect: StatementEffect,
     ) -> Principals {
@@ -504,7 +517,7 @@ impl Parser<'_> {
 
     fn principal_list(
         &mut self,
-        node: &Node,
+        node: &Node<'_>,
         way: &Way<'_>,
         effect: StatementEffect,
         negated: bool,
@@ -525,7 +538,7 @@ impl Parser<'_> {
         }
         for member in members {
             let way = Way::Member(way, &member.name);
-            let kind = member.name.as_str();
+            let kind = &*member.name;
             let known: &[&str] = match self.dialect {
                 Dialect::Aws => &["AWS", "Service", "Federated", "CanonicalUser"],
                 Dialect::Alibaba => &["RAM", "Service", "Federated"],
@@ -567,7 +580,7 @@ impl Parser<'_> {
         list
     }
 
-    fn conditions(&mut self, node: &Node, way: &Way<'_>) -> Vec<Condition> {
+    fn conditions(&mut self, node: &Node<'_>, way: &Way<'_>) -> Vec<Condition> {
         let mut out = Vec::new();
         let Some(operators) = self.object(node, way, "`Condition`") else { return out };
         for operator in operators {
@@ -586,7 +599,7 @@ impl Parser<'_> {
             let mut seen = BTreeSet::new();
             for key in keys {
                 let way = Way::Member(&way, &key.name);
-                if !seen.insert(key.name.to_lowercase()) {
+                if keys.len() > 1 && !seen.insert(key.name.to_lowercase()) {
                     let detail = format!(
                         "the key `{}` occurs twice, key names ignore case; merge the values",
                         key.name
@@ -595,9 +608,9 @@ impl Parser<'_> {
                 }
                 let values = self.condition_values(&key.value, &way, parsed.map(|o| o.class));
                 out.push(Condition {
-                    operator_text: operator.name.as_str().into(),
+                    operator_text: (&*operator.name).into(),
                     operator: parsed,
-                    key: key.name.as_str().into(),
+                    key: (&*key.name).into(),
                     values,
                 });
             }
@@ -607,7 +620,7 @@ impl Parser<'_> {
 
     fn condition_values(
         &mut self,
-        node: &Node,
+        node: &Node<'_>,
         way: &Way<'_>,
         class: Option<OperatorClass>,
     ) -> Vec<Template> {
@@ -616,10 +629,11 @@ impl Parser<'_> {
         if is_empty_list(node) {
             self.syntax(node.start, way, "the list of values is empty");
         }
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(count(node));
         for (item, _) in items(node, way) {
-            let text = match &item.value {
-                Json::String(text) | Json::Number(text) => text.as_str(),
+            let text: &str = match &item.value {
+                Json::String(text) => text,
+                Json::Number(text) => text,
                 Json::Bool(true) => "true",
                 Json::Bool(false) => "false",
                 Json::Null | Json::Array(_) | Json::Object(_) => {
@@ -639,7 +653,7 @@ impl Parser<'_> {
     fn condition_value(
         &mut self,
         text: &str,
-        node: &Node,
+        node: &Node<'_>,
         way: &Way<'_>,
         class: Option<OperatorClass>,
     ) {

@@ -3,6 +3,8 @@
 //! The matcher keeps one resume point and never backtracks further than that, so its work is bounded by the
 //! product of the lengths and linear in practice. Patterns are not regular expressions; nothing is built.
 
+use std::borrow::Cow;
+
 use crate::key::Key;
 use crate::name::Arn;
 use crate::request::{Context, Value};
@@ -252,6 +254,22 @@ impl Template {
         )
     }
 
+    /// The template as plain text, if it has no variables and is not longer than a pattern may grow.
+    pub fn constant(&self) -> Option<String> {
+        let mut text = String::with_capacity(self.text.len());
+        for part in &self.parts {
+            match part {
+                Part::Text(run) => text.push_str(run),
+                Part::Colon => text.push(':'),
+                Part::One => text.push('?'),
+                Part::Star => text.push('*'),
+                Part::Variable(_) => return None,
+            }
+        }
+        let short = text.len() <= EXPANDED_MAX || text.chars().count() <= EXPANDED_MAX;
+        short.then_some(text)
+    }
+
     /// Whether the template is nothing but stars.
     pub fn is_everything(&self) -> bool {
         !self.parts.is_empty() && self.parts.iter().all(|p| *p == Part::Star)
@@ -403,13 +421,21 @@ fn expand(parts: &[Part], context: &Context) -> Option<Vec<Token>> {
 }
 
 fn parts(text: &str, wildcards: Wildcards, variables: bool) -> Vec<Part> {
+    let special = |c: char| match c {
+        ':' => true,
+        '*' | '?' => wildcards == Wildcards::Active,
+        '$' => variables,
+        _ => false,
+    };
     let mut out = Vec::new();
-    let mut run = String::new();
+    let mut run = Cow::Borrowed("");
     let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let part = match variable(rest).filter(|_| variables) {
+    while let Some(at) = rest.find(special) {
+        let (plain, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        run += plain;
+        let part = match if variables { variable(from) } else { None } {
             Some((Escape::Literal(c), after)) => {
-                run.push(c);
+                run.to_mut().push(c);
                 rest = after;
                 continue;
             }
@@ -418,13 +444,15 @@ fn parts(text: &str, wildcards: Wildcards, variables: bool) -> Vec<Part> {
                 Part::Variable(Box::new(variable))
             }
             None => {
-                rest = rest.get(c.len_utf8()..).unwrap_or_default();
-                match c {
-                    ':' => Part::Colon,
-                    '*' if wildcards == Wildcards::Active => Part::Star,
-                    '?' if wildcards == Wildcards::Active => Part::One,
-                    c => {
-                        run.push(c);
+                // Whatever is special is one byte long.
+                let (special, after) = from.split_at_checked(1).unwrap_or_default();
+                rest = after;
+                match special {
+                    ":" => Part::Colon,
+                    "*" => Part::Star,
+                    "?" => Part::One,
+                    dollar => {
+                        run += dollar;
                         continue;
                     }
                 }
@@ -433,13 +461,14 @@ fn parts(text: &str, wildcards: Wildcards, variables: bool) -> Vec<Part> {
         flush(&mut run, &mut out);
         out.push(part);
     }
+    run += rest;
     flush(&mut run, &mut out);
     out
 }
 
-fn flush(run: &mut String, out: &mut Vec<Part>) {
+fn flush(run: &mut Cow<'_, str>, out: &mut Vec<Part>) {
     if !run.is_empty() {
-        out.push(Part::Text(std::mem::take(run).into_boxed_str()));
+        out.push(Part::Text(std::mem::take(run).into()));
     }
 }
 

@@ -141,12 +141,13 @@ fn operand(class: Class, template: &Template) -> Operand {
         }
         _ if has_variable => varying(),
         // More than a pattern may grow to fits nothing, as if a variable had no value.
-        _ => template.expand_text(&Context::new()).map_or_else(varying, |text| fixed(class, &text)),
+        _ => template.constant().map_or_else(varying, |text| fixed(class, text)),
     }
 }
 
 /// Reads a listed value without variables and without wildcards.
-fn fixed(class: Class, text: &str) -> Operand {
+fn fixed(class: Class, written: String) -> Operand {
+    let text = written.as_str();
     let read = match class {
         Class::StringEqualsIgnoreCase | Class::StringNotEqualsIgnoreCase => {
             Some(Operand::Folded(text.chars().flat_map(char::to_lowercase).collect()))
@@ -172,7 +173,7 @@ fn fixed(class: Class, text: &str) -> Operand {
         Class::IpAddress | Class::NotIpAddress => {
             AddressRange::parse(text).map(|range| Operand::Range(Box::new(range)))
         }
-        _ => Some(Operand::Text(text.into())),
+        _ => Some(Operand::Text(written.into())),
     };
     read.unwrap_or(Operand::Unreadable)
 }
