@@ -10,13 +10,12 @@ use crate::error::{Denial, Error};
 use crate::operations::Guard;
 use crate::rows::*;
 use crate::state::State;
+use crate::target;
 use crate::text::*;
 use crate::tx::Tx;
 use policy::decision::Matched;
 use policy::engine::{self, Set};
-use policy::{
-    Context, Decision, Dialect, Effect, Layer, Named, Request, ResourceKind, Value, name,
-};
+use policy::{Context, Decision, Effect, Layer, Named, Request, ResourceKind, Value, name};
 use std::sync::Arc;
 
 /// One question to the policies.
@@ -87,16 +86,18 @@ fn check_policies(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Err
     ) {
         return Err(refuse(me, action, None, None));
     }
-    let ask = target(tx, me, &call.command)?;
+    let ask = target::of(tx, me, &call.command)?;
     if let (Some(resource), Some(account)) = (&ask.resource, &ask.account) {
         tx.touch(account, resource.clone());
     }
-    let decision = decide(tx.state(), me, &call.source, tx.now(), &ask, None);
-    if decision.allowed() {
-        Ok(())
-    } else {
-        Err(refuse(me, ask.action, ask.resource, Some(decision)))
+    let renamed = target::renamed(tx, me, &call.command, &ask)?;
+    for ask in core::iter::once(ask).chain(renamed) {
+        let decision = decide(tx.state(), me, &call.source, tx.now(), &ask, None);
+        if !decision.allowed() {
+            return Err(refuse(me, ask.action, ask.resource, Some(decision)));
+        }
     }
+    Ok(())
 }
 
 /// Checks that a caller may have a service-linked role made in its name by the service.
@@ -108,7 +109,7 @@ pub fn check_creation(
     role_arn: &str,
     via: &Service,
 ) -> Result<(), Error> {
-    let mut ask = creation(principal, role_arn.to_owned(), on_behalf.home()?);
+    let mut ask = target::creation(principal, role_arn.to_owned(), on_behalf.home()?);
     ask.set("aws:ViaAWSService", "true");
     ask.set_list("aws:CalledVia", vec![via.name.to_string()]);
     let decision = decide(tx.state(), on_behalf, source, tx.now(), &ask, None);
@@ -140,7 +141,7 @@ pub fn answer(
             ),
         });
     }
-    let account = question.account.clone().or_else(|| on_behalf.account.clone());
+    let account = owner(question)?.or_else(|| on_behalf.account.clone());
     let mut ask = Ask::new(&question.action, question.resource.clone(), account);
     for (key, values) in &question.context {
         if !may_vouch(key, service) {
@@ -151,13 +152,22 @@ pub fn answer(
                 ),
             });
         }
+        if key.eq_ignore_ascii_case("iam:PassedToService")
+            && values.iter().any(|value| value != service.name.as_str())
+        {
+            return Err(Error::Invalid {
+                field: "context",
+                message: format!("`{key}` can only be the asking service, `{}`", service.name),
+            });
+        }
         match values.as_slice() {
             [one] => ask.set(key, one),
             many => ask.set_list(key, many.to_vec()),
         }
     }
     if question.action == "iam:PassRole" {
-        passed_role(tx, &mut ask);
+        passed_role(tx, &mut ask)?;
+        ask.set("iam:PassedToService", service.name.as_str());
     }
     if question.action == "iam:PassRole" && is_linked_role(tx.state(), question.resource.as_deref())
     {
@@ -190,6 +200,25 @@ pub fn answer(
     Ok((decision, text))
 }
 
+/// Whose the resource of a question is: what the question says, and its name must not say otherwise.
+fn owner(question: &Question) -> Result<Option<AccountId>, Error> {
+    let resource = question.resource.as_deref().filter(|text| name::dialect(text).is_some());
+    let named = resource.and_then(|text| text.split(':').nth(4)).filter(|id| !id.is_empty());
+    let Some(named) = named.and_then(|id| AccountId::parse(id).ok()) else {
+        return Ok(question.account.clone());
+    };
+    match &question.account {
+        Some(account) if *account != named => Err(Error::Invalid {
+            field: "account",
+            message: format!(
+                "the resource is one of account {named}, but the question is about account \
+                 {account}; leave `account` out or give the one that the resource names"
+            ),
+        }),
+        _ => Ok(Some(named)),
+    }
+}
+
 /// The keys that a service knows better than linkrole: its own, its resources', its connection's.
 fn may_vouch(key: &str, service: &Service) -> bool {
     let key = key.to_ascii_lowercase();
@@ -204,14 +233,19 @@ fn may_vouch(key: &str, service: &Service) -> bool {
 
 /// Asks about the role that a name to be passed really names: in the account that the name tells,
 /// and under its stored name, whatever the spelling.
-fn passed_role(tx: &Tx<'_>, ask: &mut Ask) {
+fn passed_role(tx: &Tx<'_>, ask: &mut Ask) -> Result<(), Error> {
+    let none = || Error::Invalid {
+        field: "resource",
+        message: "expected the complete name of a role, as `iam:PassRole` is about one".into(),
+    };
     let named = ask.resource.as_deref().and_then(name::parse_entity);
-    let Some(name::Entity::Role { account, name, .. }) = named else { return };
-    let Ok(account) = AccountId::parse(&account) else { return };
+    let Some(name::Entity::Role { account, name, .. }) = named else { return Err(none()) };
+    let account = AccountId::parse(&account).map_err(|_| none())?;
     if let Some(role) = tx.state().role(&account, &Folded::of(&name)) {
         ask.resource = Some(tx.role_arn(role));
     }
     ask.account = Some(account);
+    Ok(())
 }
 
 fn is_linked_role(state: &State, arn: Option<&str>) -> bool {
@@ -524,217 +558,5 @@ fn nobody() -> Decision {
         layer: Layer::Resource,
         blocked_by: Vec::new(),
         matched: Vec::new(),
-    }
-}
-
-fn creation(principal: &str, role_arn: String, account: AccountId) -> Ask {
-    let mut ask = Ask::new("iam:CreateServiceLinkedRole", Some(role_arn), Some(account));
-    ask.set("iam:AWSServiceName", principal);
-    ask
-}
-
-/// What a command is about: its resource as it is stored, and the keys of its action.
-fn target(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
-    use Command as C;
-    let account = me.home()?;
-    let dialect = tx.dialect(&account)?;
-    let operation = command.operation();
-    let at = Target { tx, me, account: account.clone(), dialect };
-    let resource = match command {
-        C::CreateServiceLinkedRole { principal, suffix, .. } => {
-            let arn = crate::linked::future_arn(tx, &account, principal, suffix.as_ref())?;
-            return Ok(creation(principal, arn, account));
-        }
-        C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
-            let known = tx.state().task(task).filter(|t| t.account == account);
-            Some(match known {
-                Some(t) => name::role(
-                    dialect,
-                    account.as_str(),
-                    t.role_path.as_str(),
-                    t.role_name.as_str(),
-                ),
-                None => {
-                    let path = crate::linked::path_of(principal);
-                    name::role(dialect, account.as_str(), &path, role)
-                }
-            })
-        }
-        C::CreateRole { role, path, .. } => {
-            Some(name::role(dialect, account.as_str(), path.as_str(), role.as_str()))
-        }
-        C::CreateUser { user, path, .. } => {
-            Some(name::user(dialect, account.as_str(), path.as_str(), user.as_str()))
-        }
-        C::CreatePolicy { name: policy, path, .. } => {
-            Some(name::policy(dialect, account.as_str(), path.as_str(), policy.as_str()))
-        }
-        C::GetAccessKeyLastUsed { key } => Some(at.owner_of(key)),
-        C::AddRoleToInstanceProfile { profile, .. }
-        | C::RemoveRoleFromInstanceProfile { profile, .. } => {
-            Some(name::instance_profile(dialect, account.as_str(), profile))
-        }
-        other => at.named(other),
-    };
-    let mut ask = Ask::new(&operation.action(), resource, Some(account));
-    at.keys(command, &mut ask);
-    Ok(ask)
-}
-
-struct Target<'a, 'b> {
-    tx: &'a Tx<'b>,
-    me: &'a Identity,
-    account: AccountId,
-    dialect: Dialect,
-}
-
-impl Target<'_, '_> {
-    /// The stored ARN behind a name, whatever case the request used; of a missing thing the ARN
-    /// it would have at the root path. [src: AWS.md 3.9]
-    fn named(&self, command: &Command) -> Option<String> {
-        use Command as C;
-        match command {
-            C::DeleteServiceLinkedRole { role }
-            | C::GetRole { role }
-            | C::UpdateRole { role, .. }
-            | C::UpdateRoleDescription { role, .. }
-            | C::UpdateAssumeRolePolicy { role, .. }
-            | C::DeleteRole { role }
-            | C::TagRole { role, .. }
-            | C::UntagRole { role, .. }
-            | C::ListRoleTags { role, .. }
-            | C::PutRolePolicy { role, .. }
-            | C::GetRolePolicy { role, .. }
-            | C::ListRolePolicies { role, .. }
-            | C::DeleteRolePolicy { role, .. }
-            | C::AttachRolePolicy { role, .. }
-            | C::DetachRolePolicy { role, .. }
-            | C::ListAttachedRolePolicies { role, .. }
-            | C::PutRolePermissionsBoundary { role, .. }
-            | C::DeleteRolePermissionsBoundary { role }
-            | C::ListInstanceProfilesForRole { role, .. } => Some(self.role(role)),
-            C::UpdateUser { user, .. }
-            | C::DeleteUser { user }
-            | C::PutUserPolicy { user, .. }
-            | C::GetUserPolicy { user, .. }
-            | C::ListUserPolicies { user, .. }
-            | C::DeleteUserPolicy { user, .. }
-            | C::AttachUserPolicy { user, .. }
-            | C::DetachUserPolicy { user, .. }
-            | C::ListAttachedUserPolicies { user, .. } => Some(self.user(user)),
-            C::GetUser { user }
-            | C::CreateAccessKey { user }
-            | C::ListAccessKeys { user, .. }
-            | C::UpdateAccessKey { user, .. }
-            | C::DeleteAccessKey { user, .. } => Some(match user {
-                Some(user) => self.user(user),
-                None => self.me.principal.arn.clone().unwrap_or_default(),
-            }),
-            C::GetPolicy { policy }
-            | C::GetPolicyVersion { policy, .. }
-            | C::ListPolicyVersions { policy, .. }
-            | C::CreatePolicyVersion { policy, .. }
-            | C::SetDefaultPolicyVersion { policy, .. }
-            | C::DeletePolicyVersion { policy, .. }
-            | C::DeletePolicy { policy }
-            | C::ListEntitiesForPolicy { policy, .. } => Some(self.policy(policy)),
-            _ => None,
-        }
-    }
-
-    fn role(&self, role: &RoleName) -> String {
-        match self.tx.state().role(&self.account, &role.folded()) {
-            Some(found) => self.tx.role_arn(found),
-            None => name::role(self.dialect, self.account.as_str(), "/", role.as_str()),
-        }
-    }
-
-    fn user(&self, user: &UserName) -> String {
-        match self.tx.state().user(&self.account, &user.folded()) {
-            Some(found) => self.tx.user_arn(found),
-            None => name::user(self.dialect, self.account.as_str(), "/", user.as_str()),
-        }
-    }
-
-    fn policy(&self, policy: &PolicyTarget) -> String {
-        let stored = crate::managed_policy::find(self.tx, policy).ok();
-        stored.map_or_else(
-            || policy.text.clone(),
-            |found| crate::managed_policy::arn_of(self.tx, &self.account, &found),
-        )
-    }
-
-    fn owner_of(&self, key: &KeyId) -> String {
-        let user = self.tx.state().key(key).and_then(|row| match &row.owner {
-            KeyOwner::User(account, id) if *account == self.account => {
-                self.tx.state().user_by_id(id)
-            }
-            _ => None,
-        });
-        match user {
-            Some(user) => self.tx.user_arn(user),
-            None => name::user(self.dialect, self.account.as_str(), "/", "*"),
-        }
-    }
-
-    /// The condition keys that only some actions have.
-    fn keys(&self, command: &Command, ask: &mut Ask) {
-        use Command as C;
-        match command {
-            C::AttachRolePolicy { policy, .. }
-            | C::DetachRolePolicy { policy, .. }
-            | C::AttachUserPolicy { policy, .. }
-            | C::DetachUserPolicy { policy, .. } => {
-                ask.set("iam:PolicyARN", &self.policy(policy));
-            }
-            C::PutRolePermissionsBoundary { policy, .. } => {
-                ask.set("iam:PermissionsBoundary", &self.policy(policy));
-            }
-            C::CreateRole { boundary, tags, .. } | C::CreateUser { boundary, tags, .. } => {
-                if let Some(policy) = boundary {
-                    ask.set("iam:PermissionsBoundary", &self.policy(policy));
-                }
-                self.request_tags(tags, ask);
-            }
-            C::CreatePolicy { tags, .. } | C::TagRole { tags, .. } => self.request_tags(tags, ask),
-            C::GetServiceLinkedRoleDeletionStatus { principal, .. } => {
-                ask.set("iam:AWSServiceName", principal);
-            }
-            C::UntagRole { keys, .. } => {
-                ask.set_list("aws:TagKeys", keys.iter().map(ToString::to_string).collect());
-            }
-            _ => {}
-        }
-        if let Some(role) = ask.resource.as_deref().and_then(|arn| self.stored_role(arn)) {
-            for (key, value) in role.tags.iter() {
-                ask.set(&format!("aws:ResourceTag/{key}"), value.as_str());
-                ask.set(&format!("iam:ResourceTag/{key}"), value.as_str());
-            }
-            if let RoleKind::Own(own) = &role.kind
-                && let Some(boundary) = &own.grants.boundary
-                && ask.context.get("iam:PermissionsBoundary").is_none()
-            {
-                let arn = crate::managed_policy::arn_of(self.tx, &self.account, boundary);
-                ask.set("iam:PermissionsBoundary", &arn);
-            }
-            if let RoleKind::Linked(linked) = &role.kind {
-                ask.set("iam:AWSServiceName", linked.template.principal.as_str());
-            }
-        }
-    }
-
-    fn request_tags(&self, tags: &[(TagKey, TagValue)], ask: &mut Ask) {
-        if !tags.is_empty() {
-            ask.set_tags(tags);
-        }
-    }
-
-    fn stored_role(&self, arn: &str) -> Option<Arc<Role>> {
-        match name::parse_entity(arn)? {
-            name::Entity::Role { name, .. } => {
-                self.tx.state().role(&self.account, &Folded::of(&name)).cloned()
-            }
-            _ => None,
-        }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::audit::Event;
 use crate::authorize;
-use crate::caller::{Call, Identity, IdentityKind, resolve};
+use crate::caller::{Call, Identity, IdentityKind, Source, resolve};
 use crate::command::{Command as C, Output};
 use crate::error::Error;
 use crate::rows::Change;
@@ -88,12 +88,14 @@ fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output
     match &call.command {
         C::EnsureServiceLinkedRole { principal, suffix } => {
             let on_behalf = on_behalf(tx, call)?;
-            linked::ensure(tx, service, &on_behalf, &call.source, principal, suffix.as_ref())
+            let source = caller_source(&call.source);
+            linked::ensure(tx, service, &on_behalf, &source, principal, suffix.as_ref())
         }
         C::AuthorizeRequest(question) => {
             let on_behalf = on_behalf(tx, call)?;
+            let source = caller_source(&call.source);
             let (decision, message) =
-                authorize::answer(tx, &on_behalf, &call.source, service, question)?;
+                authorize::answer(tx, &on_behalf, &source, service, question)?;
             let home = on_behalf.account.as_ref();
             Ok(Output::Authorized {
                 decision,
@@ -106,6 +108,12 @@ fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output
         }
         command => usage::run(tx, service, command),
     }
+}
+
+/// What is known of where a caller is whose request a service presents: of address and program
+/// only what the service tells; they are not those of the service.
+fn caller_source(source: &Source) -> Source {
+    Source { ip: String::new(), user_agent: String::new(), ..source.clone() }
 }
 
 /// The living caller whose signed request the service presents.

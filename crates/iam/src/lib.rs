@@ -30,6 +30,7 @@ pub mod seal;
 pub mod service;
 pub mod session;
 pub mod state;
+mod target;
 pub mod text;
 pub mod tx;
 pub mod usage;

@@ -70,7 +70,8 @@ fn is_path(text: &str) -> bool {
         || (text.len() > 1
             && text.starts_with('/')
             && text.ends_with('/')
-            && every(text, |b| (0x21..=0x7e).contains(&b))
+            // A wildcard or a colon would make the ARN a pattern, or ambiguous.
+            && every(text, |b| (0x21..=0x7e).contains(&b) && !matches!(b, b'*' | b'?' | b':'))
             // A path is never interpreted, so what could be read as a step is not let in.
             && !text.contains("//")
             && !text.split('/').any(|part| part == "." || part == ".."))

@@ -91,7 +91,7 @@ impl<S: Store> Server<S> {
         }
         let caller = self.authenticate(&presented, request, &[query.signing_name()])?;
         let command = query.command()?;
-        let call = self.call(caller, None, command, request, Some(&presented), peer, id);
+        let call = self.call(caller, command, request, Some(&presented), peer, id);
         self.engine.call(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
     }
 
@@ -123,12 +123,12 @@ impl<S: Store> Server<S> {
         if caller == Caller::Anonymous && !enrols {
             return Err(sign_v4::Fault::missing_token().into());
         }
-        let on_behalf = match &decoded.forwarded {
-            Some(forwarded) => Some(self.forwarded(&caller, forwarded)?),
-            None => None,
-        };
-        let call =
-            self.call(caller, on_behalf, decoded.command, request, presented.as_ref(), peer, id);
+        let mut call = self.call(caller, decoded.command, request, presented.as_ref(), peer, id);
+        if let Some(forwarded) = &decoded.forwarded {
+            let (caller, region) = self.forwarded(&call.caller, forwarded)?;
+            call.on_behalf = Some(caller);
+            call.source.region = region;
+        }
         let told = |e: Error| self.told(id, &e, native::fault_of(&e));
         match (self.engine.call(call).await.map_err(told)?, decoded.trail) {
             (Output::Trail { account }, Some(wanted)) => {
@@ -184,8 +184,12 @@ impl<S: Store> Server<S> {
     }
 
     /// The caller whose request a linked service presents: signed for this very service, at one of
-    /// its hosts, and of late.
-    fn forwarded(&self, service: &Caller, forwarded: &Forwarded) -> Result<Caller, Fault> {
+    /// its hosts, and of late; and the region it was signed for.
+    fn forwarded(
+        &self,
+        service: &Caller,
+        forwarded: &Forwarded,
+    ) -> Result<(Caller, String), Fault> {
         let state = self.engine.state();
         let identity = caller::resolve(&state, service, self.engine.now_ms())
             .map_err(|e| aws::fault::fault(&e))?;
@@ -221,7 +225,8 @@ impl<S: Store> Server<S> {
         }
         let known = self.known_caller(&state, &presented);
         if let Auth::AcceptAny(account) = &self.auth {
-            return Ok(accepted(&state, account, known.map(|(caller, _)| caller)));
+            let caller = accepted(&state, account, known.map(|(caller, _)| caller));
+            return Ok((caller, presented.region.clone()));
         }
         sign_v4::check_time(&presented, self.engine.now_ms().div_euclid(1_000))?;
         let (caller, secret) = known.map_err(|e| aws::fault::fault(&e))?;
@@ -236,14 +241,12 @@ impl<S: Store> Server<S> {
             &key,
         )?;
         self.note_use(&state, &caller, &presented);
-        Ok(caller)
+        Ok((caller, presented.region.clone()))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of a call")]
     fn call(
         &self,
         caller: Caller,
-        on_behalf: Option<Caller>,
         command: Command,
         request: &Request,
         presented: Option<&Presented>,
@@ -256,7 +259,7 @@ impl<S: Store> Server<S> {
         let agent = request.header("user-agent").unwrap_or_default();
         Call {
             caller,
-            on_behalf,
+            on_behalf: None,
             command,
             source: Source {
                 ip: peer.ip.map(|ip| ip.to_canonical().to_string()).unwrap_or_default(),

@@ -173,13 +173,21 @@ pub enum Entity {
     AssumedRole { account: String, role: String, session: String },
 }
 
+/// What every name in the `ram` service of the Alibaba dialect begins with.
+const RAM: &str = "acs:ram:";
+
+/// Whether names of roles in the Alibaba dialect can begin with a text.
+pub fn begins_ram_role(text: &str) -> bool {
+    text.bytes().zip(RAM.bytes()).all(|(given, wanted)| given == wanted)
+}
+
 /// Whether a text is the name of a role in the Alibaba dialect, whatever the case of the role's own name.
 ///
 /// Such names compare without regard to case: the vendor writes role names in small letters inside them.
 /// [src: ALIBABA.md 18]
 pub fn is_ram_role(text: &str) -> bool {
     let mut parts = text.splitn(5, ':').skip(2);
-    text.starts_with("acs:ram:") && parts.nth(2).is_some_and(|rest| rest.starts_with("role/"))
+    text.starts_with(RAM) && parts.nth(2).is_some_and(|rest| rest.starts_with("role/"))
 }
 
 /// Reads the name of a principal or policy of either dialect, strictly.

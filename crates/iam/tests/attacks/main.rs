@@ -12,4 +12,5 @@ mod deletion;
 mod linked;
 mod names;
 mod sessions;
+mod targets;
 mod tenants;

@@ -4,7 +4,7 @@ use super::asked::{Asked, after};
 use super::glob::{Fit, Glob, Reach};
 use super::literal::{LENGTH_MAX, Shape};
 use crate::document::{Actions, Document, Resources, StatementEffect};
-use crate::name::Dialect;
+use crate::name::{self, Dialect};
 use crate::pattern::{Incomplete, Pattern, Template, Wildcards};
 use crate::spec;
 
@@ -141,8 +141,7 @@ impl ResourceTest {
         }
         let folded = Template::new(&text.to_ascii_lowercase(), Wildcards::Active, false);
         let glob = Glob::new(&folded, Reach::All);
-        let both = glob.prefix().bytes().zip("acs:ram:".bytes());
-        both.into_iter().all(|(a, b)| a == b).then(|| ResourceTest::Role(Box::new(glob)))
+        name::begins_ram_role(glob.prefix()).then(|| ResourceTest::Role(Box::new(glob)))
     }
 
     pub(super) fn fits(&self, asked: &Asked<'_>) -> bool {

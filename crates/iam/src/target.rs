@@ -1,0 +1,280 @@
+//! What a command is about: the resource it names as it is stored, and the condition keys of its action.
+//!
+//! [`crate::authorize`] asks the policies about it. Not here: who may, and what a command does.
+
+use crate::authorize::Ask;
+use crate::caller::Identity;
+use crate::command::*;
+use crate::error::Error;
+use crate::rows::*;
+use crate::text::*;
+use crate::tx::Tx;
+use policy::{Dialect, name};
+
+/// What a command is about: its resource as it is stored, and the keys of its action.
+pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
+    use Command as C;
+    let account = me.home()?;
+    let dialect = tx.dialect(&account)?;
+    let operation = command.operation();
+    let at = Target { tx, me, account: account.clone(), dialect };
+    let resource = match command {
+        C::CreateServiceLinkedRole { principal, suffix, .. } => {
+            let arn = crate::linked::future_arn(tx, &account, principal, suffix.as_ref())?;
+            return Ok(creation(principal, arn, account));
+        }
+        C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
+            let known = tx.state().task(task).filter(|t| t.account == account);
+            Some(match known {
+                Some(t) => name::role(
+                    dialect,
+                    account.as_str(),
+                    t.role_path.as_str(),
+                    t.role_name.as_str(),
+                ),
+                None => {
+                    let path = crate::linked::path_of(principal);
+                    name::role(dialect, account.as_str(), &path, role)
+                }
+            })
+        }
+        C::CreateRole { role, path, .. } => {
+            Some(name::role(dialect, account.as_str(), path.as_str(), role.as_str()))
+        }
+        C::CreateUser { user, path, .. } => {
+            Some(name::user(dialect, account.as_str(), path.as_str(), user.as_str()))
+        }
+        C::CreatePolicy { name: policy, path, .. } => {
+            Some(name::policy(dialect, account.as_str(), path.as_str(), policy.as_str()))
+        }
+        C::GetAccessKeyLastUsed { key } => Some(at.owner_of(key)),
+        C::AddRoleToInstanceProfile { profile, .. }
+        | C::RemoveRoleFromInstanceProfile { profile, .. } => {
+            Some(name::instance_profile(dialect, account.as_str(), profile))
+        }
+        other => at.named(other),
+    };
+    let mut ask = Ask::new(&operation.action(), resource, Some(account));
+    at.keys(command, &mut ask);
+    Ok(ask)
+}
+
+/// The second question of a renaming: who renames must have the right on the new name too.
+/// [src: the vendor's page on renaming users]
+pub fn renamed(
+    tx: &Tx<'_>,
+    me: &Identity,
+    command: &Command,
+    ask: &Ask,
+) -> Result<Option<Ask>, Error> {
+    let Command::UpdateUser { user, new_name, new_path } = command else { return Ok(None) };
+    let account = me.home()?;
+    let Some(row) = tx.state().user(&account, &user.folded()) else { return Ok(None) };
+    let name = new_name.as_ref().unwrap_or(&row.name);
+    let path = new_path.as_ref().unwrap_or(&row.path);
+    let arn = name::user(tx.dialect(&account)?, account.as_str(), path.as_str(), name.as_str());
+    Ok(Some(Ask { resource: Some(arn), ..ask.clone() }))
+}
+
+/// The question of who makes a service-linked role.
+pub fn creation(principal: &str, role_arn: String, account: AccountId) -> Ask {
+    let mut ask = Ask::new("iam:CreateServiceLinkedRole", Some(role_arn), Some(account));
+    ask.set("iam:AWSServiceName", principal);
+    ask
+}
+
+struct Target<'a, 'b> {
+    tx: &'a Tx<'b>,
+    me: &'a Identity,
+    account: AccountId,
+    dialect: Dialect,
+}
+
+impl Target<'_, '_> {
+    /// The stored ARN behind a name, whatever case the request used; of a missing thing the ARN
+    /// it would have at the root path. [src: AWS.md 3.9]
+    fn named(&self, command: &Command) -> Option<String> {
+        use Command as C;
+        match command {
+            C::DeleteServiceLinkedRole { role }
+            | C::GetRole { role }
+            | C::UpdateRole { role, .. }
+            | C::UpdateRoleDescription { role, .. }
+            | C::UpdateAssumeRolePolicy { role, .. }
+            | C::DeleteRole { role }
+            | C::TagRole { role, .. }
+            | C::UntagRole { role, .. }
+            | C::ListRoleTags { role, .. }
+            | C::PutRolePolicy { role, .. }
+            | C::GetRolePolicy { role, .. }
+            | C::ListRolePolicies { role, .. }
+            | C::DeleteRolePolicy { role, .. }
+            | C::AttachRolePolicy { role, .. }
+            | C::DetachRolePolicy { role, .. }
+            | C::ListAttachedRolePolicies { role, .. }
+            | C::PutRolePermissionsBoundary { role, .. }
+            | C::DeleteRolePermissionsBoundary { role }
+            | C::ListInstanceProfilesForRole { role, .. } => Some(self.role(role)),
+            C::UpdateUser { user, .. }
+            | C::DeleteUser { user }
+            | C::PutUserPolicy { user, .. }
+            | C::GetUserPolicy { user, .. }
+            | C::ListUserPolicies { user, .. }
+            | C::DeleteUserPolicy { user, .. }
+            | C::AttachUserPolicy { user, .. }
+            | C::DetachUserPolicy { user, .. }
+            | C::ListAttachedUserPolicies { user, .. } => Some(self.user(user)),
+            C::GetUser { user }
+            | C::CreateAccessKey { user }
+            | C::ListAccessKeys { user, .. }
+            | C::UpdateAccessKey { user, .. }
+            | C::DeleteAccessKey { user, .. } => Some(match user {
+                Some(user) => self.user(user),
+                None => self.me.principal.arn.clone().unwrap_or_default(),
+            }),
+            other => policy_of(other).map(|policy| self.policy(policy)),
+        }
+    }
+
+    fn role(&self, role: &RoleName) -> String {
+        match self.tx.state().role(&self.account, &role.folded()) {
+            Some(found) => self.tx.role_arn(found),
+            None => name::role(self.dialect, self.account.as_str(), "/", role.as_str()),
+        }
+    }
+
+    fn user(&self, user: &UserName) -> String {
+        match self.tx.state().user(&self.account, &user.folded()) {
+            Some(found) => self.tx.user_arn(found),
+            None => name::user(self.dialect, self.account.as_str(), "/", user.as_str()),
+        }
+    }
+
+    fn policy(&self, policy: &PolicyTarget) -> String {
+        let stored = crate::managed_policy::find(self.tx, policy).ok();
+        stored.map_or_else(
+            || policy.text.clone(),
+            |found| crate::managed_policy::arn_of(self.tx, &self.account, &found),
+        )
+    }
+
+    fn owner_of(&self, key: &KeyId) -> String {
+        let user = self.tx.state().key(key).and_then(|row| match &row.owner {
+            KeyOwner::User(account, id) if *account == self.account => {
+                self.tx.state().user_by_id(id)
+            }
+            _ => None,
+        });
+        match user {
+            Some(user) => self.tx.user_arn(user),
+            None => name::user(self.dialect, self.account.as_str(), "/", "*"),
+        }
+    }
+
+    /// The condition keys that only some actions have.
+    fn keys(&self, command: &Command, ask: &mut Ask) {
+        use Command as C;
+        match command {
+            C::AttachRolePolicy { policy, .. }
+            | C::DetachRolePolicy { policy, .. }
+            | C::AttachUserPolicy { policy, .. }
+            | C::DetachUserPolicy { policy, .. } => {
+                ask.set("iam:PolicyARN", &self.policy(policy));
+            }
+            C::PutRolePermissionsBoundary { policy, .. } => {
+                ask.set("iam:PermissionsBoundary", &self.policy(policy));
+            }
+            C::CreateRole { boundary, tags, .. } | C::CreateUser { boundary, tags, .. } => {
+                if let Some(policy) = boundary {
+                    ask.set("iam:PermissionsBoundary", &self.policy(policy));
+                }
+                self.request_tags(tags, ask);
+            }
+            C::CreatePolicy { tags, .. } | C::TagRole { tags, .. } => self.request_tags(tags, ask),
+            C::GetServiceLinkedRoleDeletionStatus { principal, .. } => {
+                ask.set("iam:AWSServiceName", principal);
+            }
+            C::UntagRole { keys, .. } => {
+                ask.set_list("aws:TagKeys", keys.iter().map(ToString::to_string).collect());
+            }
+            _ => {}
+        }
+        // What is to be made has nothing of what stands under its name.
+        let makes =
+            matches!(command, C::CreateRole { .. } | C::CreateUser { .. } | C::CreatePolicy { .. });
+        if !makes {
+            self.stored_keys(command, ask);
+        }
+    }
+
+    /// The condition keys of the stored thing that a command is about.
+    fn stored_keys(&self, command: &Command, ask: &mut Ask) {
+        let state = self.tx.state();
+        if let Some(target) = policy_of(command) {
+            let row = crate::managed_policy::find(self.tx, target).ok();
+            if let Some(PolicyRef::Customer(id)) = row
+                && let Some(row) = state.policy_by_id(&id)
+            {
+                resource_tags(&row.tags, ask);
+            }
+            return;
+        }
+        match ask.resource.as_deref().and_then(name::parse_entity) {
+            Some(name::Entity::Role { name, .. }) => {
+                let Some(role) = state.role(&self.account, &Folded::of(&name)) else { return };
+                resource_tags(&role.tags, ask);
+                match &role.kind {
+                    RoleKind::Own(own) => self.boundary(&own.grants, ask),
+                    RoleKind::Linked(linked) => {
+                        ask.set("iam:AWSServiceName", linked.template.principal.as_str());
+                    }
+                }
+            }
+            Some(name::Entity::User { name, .. }) => {
+                let Some(user) = state.user(&self.account, &Folded::of(&name)) else { return };
+                resource_tags(&user.tags, ask);
+                self.boundary(&user.grants, ask);
+            }
+            _ => {}
+        }
+    }
+
+    /// The boundary that a principal has, unless the request is about another.
+    fn boundary(&self, grants: &Grants, ask: &mut Ask) {
+        if let Some(boundary) = &grants.boundary
+            && ask.context.get("iam:PermissionsBoundary").is_none()
+        {
+            let arn = crate::managed_policy::arn_of(self.tx, &self.account, boundary);
+            ask.set("iam:PermissionsBoundary", &arn);
+        }
+    }
+
+    fn request_tags(&self, tags: &[(TagKey, TagValue)], ask: &mut Ask) {
+        if !tags.is_empty() {
+            ask.set_tags(tags);
+        }
+    }
+}
+
+/// The managed policy that a command is about.
+fn policy_of(command: &Command) -> Option<&PolicyTarget> {
+    use Command as C;
+    match command {
+        C::GetPolicy { policy }
+        | C::GetPolicyVersion { policy, .. }
+        | C::ListPolicyVersions { policy, .. }
+        | C::CreatePolicyVersion { policy, .. }
+        | C::SetDefaultPolicyVersion { policy, .. }
+        | C::DeletePolicyVersion { policy, .. }
+        | C::DeletePolicy { policy }
+        | C::ListEntitiesForPolicy { policy, .. } => Some(policy),
+        _ => None,
+    }
+}
+
+fn resource_tags(tags: &Tags, ask: &mut Ask) {
+    for (key, value) in tags.iter() {
+        ask.set(&format!("aws:ResourceTag/{key}"), value.as_str());
+        ask.set(&format!("iam:ResourceTag/{key}"), value.as_str());
+    }
+}
