@@ -265,7 +265,10 @@ fn covers_principals(over: &Principals, under: &Principals, same_effect: bool) -
             under.iter().all(|entry| over.iter().any(|o| same_entry(o, entry)))
         }
         // What "all but" comes to depends on the effect.
-        (Principals::AllBut(_), Principals::AllBut(_)) => same_effect && over == under,
+        (Principals::AllBut(over), Principals::AllBut(under)) => {
+            let same = over.iter().zip(under).all(|(o, u)| same_entry(o, u));
+            same_effect && over.len() == under.len() && same
+        }
         _ => false,
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use policy::cases::{self, EvaluateCase, Task};
 use policy::{
     Change, Decision, Dialect, Effect, Evaluate, OwnedPolicies, PrincipalKind, Request, Spec,
-    explain,
+    Value, explain,
 };
 
 /// Every case of the corpus whose policies are accepted.
@@ -158,4 +158,25 @@ fn reasons_are_told_in_words() {
             "a value of `aws:PrincipalTag/team` equal to `blue`",
         ]
     );
+}
+
+#[test]
+fn a_key_left_out_leaves_the_others_where_they_are() {
+    let text = r#"{"format": "linkrole-cases/1", "cases": [{"id": "one", "kind": "evaluate",
+        "request": {"action": "s3:PutObject", "resource": "arn:aws:s3:::b/k",
+            "principal": {"type": "User", "arn": "arn:aws:iam::111122223333:user/a", "account": "111122223333"},
+            "context": {"aws:username": "a", "aws:SourceIp": "192.0.2.1", "x:y": "z"}},
+        "policies": {}}]}"#;
+    let case = cases::read(text).expect("a case file").remove(0);
+    let Task::Evaluate(task) = case.task else { panic!("an evaluate case") };
+    let mut policies = task.policies().expect("accepted");
+    let mut request = task.request.clone();
+    let remove = Change::RemoveKey { key: "AWS:sourceIP".to_owned() };
+    assert!(remove.apply(&mut request, &mut policies));
+    let left: Vec<&str> = request.context.iter().map(|(key, _)| key).collect();
+    assert_eq!(left, ["aws:username", "x:y"]);
+    let set = Change::SetKey { key: "x:y".to_owned(), value: Value::Single("w".to_owned()) };
+    assert!(set.apply(&mut request, &mut policies));
+    assert_eq!(request.context.get("x:y"), Some(&Value::Single("w".to_owned())));
+    assert_eq!(request.context.iter().count(), 2);
 }

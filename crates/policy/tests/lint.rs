@@ -77,6 +77,14 @@ fn examples() -> Vec<(&'static str, PolicyKind, String, &'static str)> {
             "/Statement/0",
         ),
         (
+            "never-matches",
+            Identity,
+            statement(
+                r#""Effect": "Deny", "Action": "s3:*", "NotResource": ["arn:aws:s3:::b/*", "*"]"#,
+            ),
+            "/Statement/0",
+        ),
+        (
             "incomplete-arn",
             Identity,
             statement(&ALLOW.replace(":::b/*", "")),
