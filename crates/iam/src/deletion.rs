@@ -35,6 +35,13 @@ pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<O
     if open >= limits::OPEN_TASKS_PER_ACCOUNT {
         return Err(Error::QuotaExceeded(Quota::DeletionTasks, limits::OPEN_TASKS_PER_ACCOUNT));
     }
+    // Whoever asks for the same deletion over and over must not fill the store with its failures.
+    if let Some(ended) = tx.state().ended_tasks(account)
+        && ended.len() >= limits::ENDED_TASKS_PER_ACCOUNT
+        && let Some((_, oldest)) = ended.get_min().cloned()
+    {
+        tx.delete(Key::Task(account.clone(), oldest));
+    }
     let id = TaskId::parse(&tx.uuid()).map_err(|_| Error::Internal("task id"))?;
     let now = tx.now();
     let task = DeletionTask {

@@ -32,6 +32,8 @@ pub const SESSION_POLICY_ARNS: usize = 10;
 pub const LINKED_ROLES_PER_SERVICE: usize = 200;
 /// Open deletion tasks of one account.
 pub const OPEN_TASKS_PER_ACCOUNT: usize = 50;
+/// Ended deletion tasks of one account; the oldest give way.
+pub const ENDED_TASKS_PER_ACCOUNT: usize = 1_000;
 /// Usage records of one service-linked role.
 pub const USAGES_PER_ROLE: usize = 10_000;
 /// Resources named in one failed deletion task; the rest is counted, not named.

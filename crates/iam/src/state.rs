@@ -57,6 +57,7 @@ pub struct State {
     tombstones: OrdMap<RoleId, Arc<Tombstone>>,
     tasks: OrdMap<TaskId, Arc<DeletionTask>>,
     open_tasks: OrdMap<RoleId, TaskId>,
+    ended_tasks: OrdMap<AccountId, OrdSet<(i64, TaskId)>>,
     uses: OrdMap<Used, Arc<LastUse>>,
     clock_ms: i64,
     installation: Option<Arc<Installation>>,
@@ -111,6 +112,10 @@ impl State {
             Row::Task(r) => {
                 if r.is_open() {
                     self.open_tasks.insert(r.role.clone(), r.id.clone());
+                }
+                if let Some(at) = r.ended_ms {
+                    let of_account = self.ended_tasks.entry(r.account.clone()).or_default();
+                    of_account.insert((at, r.id.clone()));
                 }
                 self.tasks.insert(r.id.clone(), Arc::new(r));
             }
@@ -179,10 +184,15 @@ impl State {
             Key::Ledger(_, role) => drop(self.ledgers.remove(role)),
             Key::Tombstone(_, role) => drop(self.tombstones.remove(role)),
             Key::Task(_, id) => {
-                if let Some(r) = self.tasks.remove(id)
-                    && self.open_tasks.get(&r.role) == Some(id)
-                {
-                    self.open_tasks.remove(&r.role);
+                if let Some(r) = self.tasks.remove(id) {
+                    if self.open_tasks.get(&r.role) == Some(id) {
+                        self.open_tasks.remove(&r.role);
+                    }
+                    if let Some(at) = r.ended_ms
+                        && let Some(of_account) = self.ended_tasks.get_mut(&r.account)
+                    {
+                        of_account.remove(&(at, id.clone()));
+                    }
                 }
             }
             Key::Clock() | Key::Installation() => {}
@@ -448,6 +458,11 @@ impl State {
     /// All open deletion tasks.
     pub fn open_tasks(&self) -> impl Iterator<Item = &Arc<DeletionTask>> {
         self.open_tasks.values().filter_map(|id| self.tasks.get(id))
+    }
+
+    /// The ended deletion tasks of an account, the oldest first.
+    pub fn ended_tasks(&self, account: &AccountId) -> Option<&OrdSet<(i64, TaskId)>> {
+        self.ended_tasks.get(account)
     }
 
     /// When something was last used.

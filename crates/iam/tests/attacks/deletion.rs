@@ -309,6 +309,24 @@ fn open_deletions_of_an_account_are_bounded() {
 }
 
 #[test]
+fn atk_f09_failed_deletions_of_an_account_do_not_pile_up() {
+    let (mut world, people) = World::peopled(3);
+    world.linked(&people.root, BACKUP);
+    world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
+    let mut tasks = Vec::new();
+    for _ in 0..limits::ENDED_TASKS_PER_ACCOUNT + 5 {
+        world.now_ms += 1;
+        let task = world.submit(&people.root, BACKUP_ROLE);
+        world.finish(&task);
+        tasks.push(task);
+    }
+    assert_eq!(world.state.tasks().count(), limits::ENDED_TASKS_PER_ACCOUNT);
+    // The latest are there, the oldest have given way.
+    assert!(tasks.iter().take(5).all(|task| world.state.task(task).is_none()));
+    assert!(tasks.iter().skip(5).all(|task| world.state.task(task).is_some()));
+}
+
+#[test]
 fn only_final_tasks_are_forgotten_and_only_after_their_time() {
     let (mut world, people, _) = world();
     world.linked(&people.root, OTHER);
