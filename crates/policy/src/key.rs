@@ -121,6 +121,11 @@ impl Key {
         }
     }
 
+    /// How many bytes of memory the key takes beside itself.
+    pub(crate) fn bytes(&self) -> usize {
+        if let Key::Named(name) = self { name.folded.len() } else { 0 }
+    }
+
     /// The folded name.
     pub fn folded(&self) -> &str {
         match self {

@@ -86,8 +86,7 @@ impl Condition {
                 size_of_val(&**listed) + listed.iter().map(Operand::bytes).sum::<usize>()
             }
         };
-        let key = if let Key::Named(_) = &self.key { self.key.folded().len() } else { 0 };
-        key + values
+        self.key.bytes() + values
     }
 
     /// The truth of the condition for a context.

@@ -100,12 +100,15 @@ impl Set {
         size_of::<Set>()
             + size_of_val(&*self.block)
             + size_of_val(&*self.keys)
+            + self.keys.iter().map(Key::bytes).sum::<usize>()
             + size_of_val(&*self.actions)
             + self.actions.iter().map(ActionTest::bytes).sum::<usize>()
             + size_of_val(&*self.resources)
             + self.resources.iter().map(ResourceTest::bytes).sum::<usize>()
             + size_of_val(&*self.conditions)
             + self.conditions.iter().map(Condition::bytes).sum::<usize>()
+            + size_of_val(&*self.principals)
+            + self.principals.iter().map(Principals::bytes).sum::<usize>()
             + self.index.as_ref().map_or(0, |index| index.bytes())
     }
 
