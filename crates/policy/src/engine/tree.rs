@@ -215,6 +215,20 @@ mod tests {
         }
 
         #[test]
+        fn a_node_may_have_any_number_of_children(count in 0usize..200, asked in 0u8..255) {
+            let texts: Vec<[u8; 1]> = (1..=u8::try_from(count).unwrap_or(255)).map(|b| [b]).collect();
+            let mut slices: Vec<&[u8]> = vec![b""];
+            slices.extend(texts.iter().map(|text| text.as_slice()));
+            let mut trees = Trees::default();
+            let root = trees.add(&slices, 0);
+            let mut seen = Vec::new();
+            trees.walk::<false>(root, &[asked, b'x'], &mut |items| { seen.extend(items); false });
+            let own = usize::from(asked);
+            let expected = if (1..=count).contains(&own) { vec![0, own] } else { vec![0] };
+            prop_assert_eq!(seen, expected);
+        }
+
+        #[test]
         fn bytes_are_found_where_they_first_stand(bytes in any::<[u8; 8]>(), byte in any::<u8>()) {
             let expected = bytes.iter().position(|b| *b == byte);
             prop_assert_eq!(byte_place(u64::from_le_bytes(bytes), byte), expected);
