@@ -162,3 +162,34 @@ fn defaults_are_merged_at_every_depth_and_the_case_wins() {
         assert_eq!(case.run(&[("spec", &Spec)]), Verdict::Passed, "{}", case.id);
     }
 }
+
+#[test]
+fn the_expected_layer_is_the_one_that_decided_or_one_of_several_that_deny() {
+    let policy = |effect: &str| {
+        json!({"Version": "2012-10-17",
+            "Statement": {"Effect": effect, "Action": "s3:*", "Resource": "*"}})
+    };
+    let named = |effect: &str| json!([{"name": "q", "document": policy(effect)}]);
+    // Identity and session deny, the boundary allows.
+    let mut both = with("/policies/identity/0/document", policy("Deny"));
+    both["policies"]["session"] = named("Deny");
+    both["policies"]["boundary"] = named("Allow");
+    let mut silent = with("/policies/identity", json!([]));
+    silent["policies"]["session"] = named("Allow");
+    for (case, decision, layer, holds) in [
+        (right(), "Allow", "identity", true),
+        (right(), "Allow", "session", false),
+        (both.clone(), "ExplicitDeny", "identity", true),
+        (both.clone(), "ExplicitDeny", "session", true),
+        (both.clone(), "ExplicitDeny", "boundary", false),
+        (both, "ExplicitDeny", "scp", false),
+        (silent.clone(), "ImplicitDeny", "identity", true),
+        (silent, "ImplicitDeny", "session", false),
+    ] {
+        let mut case = case;
+        case["expect"] = json!({"decision": decision, "layer": layer});
+        let read = cases::read(&file(&json!([case]))).expect("a case file").remove(0);
+        let passed = matches!(read.run(&[("spec", &Spec)]), Verdict::Passed);
+        assert_eq!(passed, holds, "{decision} in {layer}: {case}");
+    }
+}

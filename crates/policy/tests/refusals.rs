@@ -251,3 +251,24 @@ fn trust_policies_hold_the_actions_of_sessions_only() {
     };
     assert_eq!(error.message, ACTIONS);
 }
+
+#[test]
+fn a_value_of_a_wrong_kind_is_named() {
+    for (value, kind) in [
+        ("null", "null"),
+        ("true", "a boolean"),
+        ("1.5", "a number"),
+        ("[1]", "a number"),
+        ("[[]]", "a list"),
+        ("{}", "an object"),
+    ] {
+        let members = format!(r#""Action": {value}, "Resource": "*""#);
+        let Err(error) = Document::parse(&text(Aws, &members), Identity, Aws) else {
+            panic!("{value} is accepted")
+        };
+        let wanted = format!("an action must be a string, found {kind}");
+        assert_eq!(error.detail, wanted, "{value}");
+    }
+    let Err(error) = Document::parse("\"a\"", Identity, Aws) else { panic!("a text is accepted") };
+    assert_eq!(error.detail, "a policy document must be an object, found a string");
+}
