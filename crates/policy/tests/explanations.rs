@@ -180,3 +180,31 @@ fn a_key_left_out_leaves_the_others_where_they_are() {
     assert_eq!(request.context.get("x:y"), Some(&Value::Single("w".to_owned())));
     assert_eq!(request.context.iter().count(), 2);
 }
+
+#[test]
+fn where_a_resource_has_a_policy_it_can_grant_too() {
+    let case = |resource: &str| {
+        let text = format!(
+            r#"{{"format": "linkrole-cases/1", "cases": [{{"id": "one", "kind": "evaluate",
+        "request": {{"action": "s3:PutObject", "resource": "arn:aws:s3:::b/k",
+            "principal": {{"type": "User", "arn": "arn:aws:iam::111122223333:user/a", "account": "111122223333"}}}},
+        "policies": {{{resource}}}}}]}}"#
+        );
+        let case = cases::read(&text).expect("a case file").remove(0);
+        let Task::Evaluate(task) = case.task else { panic!("an evaluate case") };
+        let policies = task.policies().expect("accepted");
+        let decision = decide(&task.request, &policies);
+        let explanation = explain(&task.request, &policies.as_set(), &decision);
+        explanation.suggestions.iter().map(|s| s.text()).collect::<Vec<String>>()
+    };
+    let identity = "an Allow of s3:PutObject on arn:aws:s3:::b/k in an identity policy";
+    assert_eq!(case(""), [identity]);
+    let policy = r#""resource": {"name": "b", "document": {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b"}]}}"#;
+    let found = case(policy);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.contains(&identity.to_owned()) && found.iter().any(|s| s.contains("resource")),
+        "{found:?}"
+    );
+}
