@@ -130,16 +130,18 @@ fn the_memory_of_a_set_counts_every_text() {
         r#""Action": "a:B", "Resource": "*", "Principal": {"Service": "~"}"#.to_owned(),
         r#""Action": "a:B", "Resource": "*", "Principal": {"Federated": "~"}"#.to_owned(),
         r#""Action": "a:B", "Resource": "*", "NotPrincipal": {"CanonicalUser": "~"}"#.to_owned(),
-        rest(r#""StringEquals": {"a:k": "~"}"#),
+        rest(r#""StringEquals": {"a:kkkkkkkk": "~"}"#),
         rest(r#""StringEquals": {"a:~": "v"}"#),
-        rest(r#""StringNotEquals": {"a:k": "~"}"#),
+        rest(r#""StringNotEquals": {"a:kkkkkkkk": "~"}"#),
         rest(r#""StringLike": {"a:k": "*~*"}"#),
-        rest(r#""StringEqualsIgnoreCase": {"a:k": "~"}"#),
+        rest(r#""StringEqualsIgnoreCase": {"a:kkkkkkkk": "~"}"#),
         rest(r#""StringEqualsIgnoreCase": {"a:k": "${a:v}~"}"#),
         rest(r#""ArnLike": {"a:k": "arn:aws:a:::*~"}"#),
         rest(r#""BinaryEquals": {"a:k": "~~~~"}"#),
     ] {
         let more = size(&members, 4_000) - size(&members, 400);
-        assert!((3_000..40_000).contains(&more), "{more} for {members}");
+        let texts = 3_600 * members.matches('~').count();
+        // A pattern that is kept as it was written too counts twice; of base64 three quarters are left.
+        assert!((texts * 2 / 3..texts * 3).contains(&more), "{more} for {members}");
     }
 }

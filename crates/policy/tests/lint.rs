@@ -434,3 +434,20 @@ fn documents_of_ram_are_read_in_their_own_language() {
     assert_eq!(codes(&check(foreign)), ["unknown-operator"]);
     assert_eq!(codes(&check_with(good, Identity, policy::Dialect::Aws, &facts())), ["malformed"]);
 }
+
+#[test]
+fn statements_of_very_large_documents_are_not_compared() {
+    let text = |actions: usize| {
+        let actions: Vec<String> = (0..actions).map(|n| format!("\"s3:Get{n}\"")).collect();
+        let one = format!(
+            r#""Effect": "Allow", "Action": [{}], "Resource": "arn:aws:s3:::b/*""#,
+            actions.join(",")
+        );
+        format!(r#"{{"Version": "2012-10-17", "Statement": [{{{one}}}, {{{one}}}]}}"#)
+    };
+    let is_compared = |actions: usize| {
+        codes(&policy::check(&text(actions), Identity)).contains(&"redundant-statement")
+    };
+    assert!(is_compared(200));
+    assert!(!is_compared(400));
+}
