@@ -286,14 +286,8 @@ impl Finder<'_> {
     fn condition_fits(&self, near: &Placed<'_>, condition: &Condition, changes: &[Change]) -> bool {
         let Some((request, _)) = self.changed(changes) else { return false };
         let world = World { request: &request, policies: self.world.policies };
-        let statement = Statement {
-            principals: crate::document::Principals::Attached,
-            actions: crate::document::Actions::AllBut(Vec::new()),
-            resources: crate::document::Resources::Attached,
-            conditions: vec![condition.clone()],
-            ..near.statement.clone()
-        };
-        world.fits(statement, near.document)
+        let alone = Statement { conditions: vec![condition.clone()], ..near.statement.clone() };
+        world.fits(alone, near.document)
     }
 
     /// Values to try for a condition's key, those that are listed first, and none at all last.

@@ -208,3 +208,100 @@ fn where_a_resource_has_a_policy_it_can_grant_too() {
         "{found:?}"
     );
 }
+
+/// The reasons of the statement that came closest, for one policy in the layer where it is asked.
+fn reasons(layer: &str, statement: &str, context: &str) -> (Vec<String>, Vec<String>) {
+    let document = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
+    // Another account's resource, so that the caller's own right alone is not enough.
+    let all = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
+    let (owner, policies) = match layer {
+        "resource" => (
+            r#""resourceAccount": "444455556666","#,
+            format!(
+                r#"{{"identity": [{{"name": "p", "document": {all}}}],
+                "resource": {{"name": "r", "document": {document}}}}}"#
+            ),
+        ),
+        layer => ("", format!(r#"{{"{layer}": [{{"name": "p", "document": {document}}}]}}"#)),
+    };
+    let text = format!(
+        r#"{{"format": "linkrole-cases/1", "cases": [{{"id": "one", "kind": "evaluate",
+        "request": {{"action": "s3:PutObject", "resource": "arn:aws:s3:::b/k", {owner}
+            "principal": {{"type": "User", "arn": "arn:aws:iam::111122223333:user/a", "account": "111122223333"}},
+            "context": {context}}}, "policies": {policies}}}]}}"#
+    );
+    let case = cases::read(&text).expect("a case file").remove(0);
+    let Task::Evaluate(task) = case.task else { panic!("an evaluate case") };
+    let policies = task.policies().expect("accepted");
+    let decision = decide(&task.request, &policies);
+    let explanation = explain(&task.request, &policies.as_set(), &decision);
+    let closest = explanation.closest.map(|c| c.failing).unwrap_or_default();
+    (
+        closest.iter().map(policy::Failing::text).collect(),
+        explanation.suggestions.iter().map(policy::Suggestion::text).collect(),
+    )
+}
+
+#[test]
+fn the_part_that_fails_is_named_and_no_other() {
+    let user = r#""Principal": {"AWS": "arn:aws:iam::111122223333:user/a"}"#;
+    let table = [
+        (
+            "identity",
+            r#"{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}"#.to_owned(),
+            "action `s3:PutObject` does not fit Action `s3:Get*`",
+        ),
+        (
+            "identity",
+            r#"{"Effect": "Allow", "NotAction": "s3:Put*", "Resource": "*"}"#.to_owned(),
+            "action `s3:PutObject` is left out by NotAction `s3:Put*`",
+        ),
+        (
+            "identity",
+            r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::c/*"}"#.to_owned(),
+            "resource `arn:aws:s3:::b/k` does not fit Resource `arn:aws:s3:::c/*`",
+        ),
+        (
+            "identity",
+            r#"{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::b/*"}"#.to_owned(),
+            "resource `arn:aws:s3:::b/k` is left out by NotResource `arn:aws:s3:::b/*`",
+        ),
+        (
+            "resource",
+            r#"{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:user/b"}, "Action": "*", "Resource": "*"}"#
+                .to_owned(),
+            "principal `arn:aws:iam::111122223333:user/a` does not fit Principal `arn:aws:iam::111122223333:user/b`",
+        ),
+        (
+            "resource",
+            format!(r#"{{"Effect": "Allow", {user}, "Action": "s3:GetObject", "Resource": "*"}}"#),
+            "action `s3:PutObject` does not fit Action `s3:GetObject`",
+        ),
+        (
+            "resource",
+            format!(r#"{{"Effect": "Allow", {user}, "Action": "*", "Resource": "arn:aws:s3:::b"}}"#),
+            "resource `arn:aws:s3:::b/k` does not fit Resource `arn:aws:s3:::b`",
+        ),
+    ];
+    for (layer, statement, reason) in table {
+        assert_eq!(reasons(layer, &statement, "{}").0, [reason], "{statement}");
+    }
+}
+
+#[test]
+fn only_the_condition_that_fails_is_to_be_met() {
+    let statement = r#"{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {
+        "StringEquals": {"aws:PrincipalTag/team": "blue", "aws:PrincipalTag/floor": "1"}}}"#;
+    let set = |team: &str, floor: &str| {
+        let context =
+            format!(r#"{{"aws:PrincipalTag/team": "{team}", "aws:PrincipalTag/floor": "{floor}"}}"#);
+        reasons("identity", statement, &context)
+    };
+    let (failing, suggested) = set("red", "1");
+    assert_eq!(failing.len(), 1);
+    assert!(suggested.contains(&"a value of `aws:PrincipalTag/team` equal to `blue`".to_owned()));
+    let (failing, suggested) = set("red", "2");
+    assert_eq!(failing.len(), 2);
+    let both = "a value of `aws:PrincipalTag/floor` equal to `1`";
+    assert!(suggested.iter().any(|s| s.contains(both) && s.contains("`blue`")), "{suggested:?}");
+}
