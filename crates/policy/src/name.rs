@@ -124,11 +124,11 @@ pub fn instance_profile(dialect: Dialect, account: &str, name: &str) -> String {
     }
 }
 
-/// The name of a role session; it never shows the role's path.
+/// The name of a role session; it never shows the role's path. [src: ALIBABA.md 9]
 pub fn assumed_role(dialect: Dialect, account: &str, role_name: &str, session: &str) -> String {
     match dialect {
         Dialect::Aws => format!("arn:aws:sts::{account}:assumed-role/{role_name}/{session}"),
-        Dialect::Alibaba => format!("acs:ram::{account}:assumed-role/{role_name}/{session}"),
+        Dialect::Alibaba => format!("{}/{session}", role(dialect, account, "/", role_name)),
     }
 }
 
@@ -175,6 +175,8 @@ pub enum Entity {
 
 /// What every name in the `ram` service of the Alibaba dialect begins with.
 const RAM: &str = "acs:ram:";
+/// What stands before the name of a role.
+const ROLE: &str = ":role/";
 
 /// Whether names of roles in the Alibaba dialect can begin with a text.
 pub fn begins_ram_role(text: &str) -> bool {
@@ -188,6 +190,30 @@ pub fn begins_ram_role(text: &str) -> bool {
 pub fn is_ram_role(text: &str) -> bool {
     let mut parts = text.splitn(5, ':').skip(2);
     text.starts_with(RAM) && parts.nth(2).is_some_and(|rest| rest.starts_with("role/"))
+}
+
+/// The name of a role or session in the Alibaba dialect as far as the role's own name goes, and what follows it.
+fn split_session(text: &str) -> (&str, &str) {
+    let role = text.find(ROLE).map_or(0, |at| at + ROLE.len());
+    let end = text.get(role..).and_then(|rest| rest.find('/')).map_or(text.len(), |at| role + at);
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+/// Whether two texts name the same role, or the same session, in the Alibaba dialect: names of roles compare
+/// without regard to case, names of sessions with.
+pub fn is_same_ram_role(left: &str, right: &str) -> bool {
+    let (role, session) = split_session(left);
+    let (other, its_session) = split_session(right);
+    is_ram_role(left) && role.eq_ignore_ascii_case(other) && session == its_session
+}
+
+/// The one spelling of the name of a role or session in the Alibaba dialect; any other text as it is.
+pub fn ram_spelling(text: &str) -> String {
+    if !is_ram_role(text) {
+        return text.to_owned();
+    }
+    let (role, session) = split_session(text);
+    format!("{}{session}", role.to_ascii_lowercase())
 }
 
 /// Reads the name of a principal or policy of either dialect, strictly.
@@ -260,13 +286,15 @@ fn parse_acs(text: &str) -> Option<Entity> {
         ("user", Some(name)) if is_name(name, 128) => {
             Some(Entity::User { account, path, name: name.to_owned() })
         }
+        ("role", Some(name)) if name.contains('/') => {
+            parse_session(account, name).filter(|_| ram_spelling(text) == text)
+        }
         ("role", Some(name)) if is_name(name, 64) && name.to_lowercase() == name => {
             Some(Entity::Role { account, path, name: name.to_owned() })
         }
         ("policy", Some(name)) if is_name(name, 128) => {
             Some(Entity::Policy { account, path, name: name.to_owned() })
         }
-        ("assumed-role", Some(rest)) => parse_session(account, rest),
         _ => None,
     }
 }

@@ -13,10 +13,9 @@ use crate::document::{
     StatementEffect,
 };
 use crate::json::{self, Json, Member, Node, pointer_step};
-use crate::name::Dialect;
+use crate::name::{self, Dialect};
 use crate::parse_name::{
-    action_problem, is_trust_action, principal_problem, ram_principal, ram_resource_problem,
-    resource_problem,
+    action_problem, is_trust_action, principal_problem, ram_resource_problem, resource_problem,
 };
 use crate::pattern::{Pattern, Template, Wildcards};
 
@@ -568,7 +567,7 @@ impl Parser<'_> {
                     "AWS" | "RAM" if text == "*" => PrincipalEntry::Everyone,
                     "AWS" => PrincipalEntry::Aws { text, span: (node.start, node.end) },
                     "RAM" => {
-                        let (text, span) = (ram_principal(&text), (node.start, node.end));
+                        let (text, span) = (name::ram_spelling(&text), (node.start, node.end));
                         PrincipalEntry::Aws { text, span }
                     }
                     "Service" => PrincipalEntry::Service(text),

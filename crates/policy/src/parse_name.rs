@@ -219,11 +219,6 @@ pub(crate) fn principal_problem(
     }
 }
 
-/// The one spelling of a principal of the RAM language, in which names of roles are in small letters.
-pub(crate) fn ram_principal(text: &str) -> String {
-    if name::is_ram_role(text) { text.to_ascii_lowercase() } else { text.to_owned() }
-}
-
 /// As [`principal_problem`], for the `RAM` entries of the RAM language.
 fn ram_principal_problem(text: &str, policy: PolicyKind) -> Option<&'static str> {
     if text == "*" {
@@ -237,7 +232,7 @@ fn ram_principal_problem(text: &str, policy: PolicyKind) -> Option<&'static str>
     if text.starts_with("arn:") {
         return Some("a principal of another dialect is not accepted");
     }
-    match name::parse_entity(&ram_principal(text)) {
+    match name::parse_entity(&name::ram_spelling(text)) {
         Some(name::Entity::Policy { .. }) => Some("a policy is no principal"),
         Some(_) => None,
         None => Some("expected the ARN of an account's root, a user, a role or a session"),

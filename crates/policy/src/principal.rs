@@ -4,7 +4,7 @@
 //! only lets that account's own policies speak. What follows from it is decided in `spec`.
 
 use crate::document::PrincipalEntry;
-use crate::name::{self, Dialect, Entity};
+use crate::name::{self, Entity};
 use crate::request::{Principal, PrincipalKind};
 
 /// How directly a principal element names the one who asks, the weakest first.
@@ -76,7 +76,7 @@ fn aws_grant(text: &str, principal: &Principal) -> Option<Grant> {
 
 /// Whether two names of users, roles or sessions are the same.
 fn is_same(asking: &str, listed: &str) -> bool {
-    asking == listed || (name::is_ram_role(asking) && asking.eq_ignore_ascii_case(listed))
+    asking == listed || name::is_same_ram_role(asking, listed)
 }
 
 /// A unique id names its user or role, and the sessions of the role.
@@ -97,17 +97,13 @@ fn is_parent(text: &str, principal: &Principal) -> bool {
     if let Some(parent) = &principal.role_arn {
         return is_same(parent, text);
     }
-    let session = principal.arn.as_deref().and_then(name::parse_entity);
+    let session = principal.arn.as_deref().map(name::ram_spelling);
+    let session = session.as_deref().and_then(name::parse_entity);
     match (name::parse_entity(text), session) {
         (
             Some(Entity::Role { account, name, .. }),
             Some(Entity::AssumedRole { account: session_account, role, .. }),
-        ) => {
-            // RAM writes the names of roles in lower case. [src: ALIBABA.md 2]
-            let same = |role: &str| name == role;
-            let ram = name::dialect(text) == Some(Dialect::Alibaba);
-            account == session_account && (same(&role) || (ram && same(&role.to_lowercase())))
-        }
+        ) => account == session_account && name == role,
         _ => false,
     }
 }

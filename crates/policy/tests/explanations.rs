@@ -293,8 +293,9 @@ fn only_the_condition_that_fails_is_to_be_met() {
     let statement = r#"{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {
         "StringEquals": {"aws:PrincipalTag/team": "blue", "aws:PrincipalTag/floor": "1"}}}"#;
     let set = |team: &str, floor: &str| {
-        let context =
-            format!(r#"{{"aws:PrincipalTag/team": "{team}", "aws:PrincipalTag/floor": "{floor}"}}"#);
+        let context = format!(
+            r#"{{"aws:PrincipalTag/team": "{team}", "aws:PrincipalTag/floor": "{floor}"}}"#
+        );
         reasons("identity", statement, &context)
     };
     let (failing, suggested) = set("red", "1");

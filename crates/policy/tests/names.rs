@@ -145,8 +145,8 @@ fn every_entity_is_read_and_printed_as_the_same_text() {
         ),
         (
             Alibaba,
-            "acs:ram::1234567890123456:assumed-role/N/s",
-            Entity::AssumedRole { account: ram, role: "N".to_owned(), session: "s".to_owned() },
+            "acs:ram::1234567890123456:role/n/S",
+            Entity::AssumedRole { account: ram, role: name.clone(), session: "S".to_owned() },
         ),
     ];
     for (dialect, text, entity) in texts {
@@ -161,6 +161,28 @@ fn every_entity_is_read_and_printed_as_the_same_text() {
     assert_eq!(federated(Aws, AWS_ACCOUNT), "arn:aws:sts::111122223333:federated-user/n");
     assert_eq!(federated(Alibaba, RAM_ACCOUNT), "acs:ram::1234567890123456:federated-user/n");
     assert_eq!(name::dialect("n"), None);
+}
+
+#[test]
+fn names_of_ram_roles_compare_without_case_and_those_of_sessions_with() {
+    let at = |rest: &str| format!("acs:ram::1234567890123456:{rest}");
+    for (left, right, same) in [
+        ("role/n", "role/N", true),
+        ("role/n/s", "role/N/s", true),
+        ("role/n/s", "role/n/S", false),
+        ("role/n/s", "role/n", false),
+        ("role/n", "role/n/s", false),
+        ("user/n", "user/n", false),
+    ] {
+        assert_eq!(name::is_same_ram_role(&at(left), &at(right)), same, "{left} {right}");
+    }
+    assert_eq!(name::ram_spelling(&at("role/N/S")), at("role/n/S"));
+    assert_eq!(name::ram_spelling(&at("role/N")), at("role/n"));
+    assert_eq!(name::ram_spelling(&at("user/N")), at("user/N"));
+    assert_eq!(
+        name::ram_spelling("arn:aws:iam::111122223333:role/N"),
+        "arn:aws:iam::111122223333:role/N"
+    );
 }
 
 #[test]
@@ -194,7 +216,10 @@ fn what_names_no_entity_is_refused() {
         "acs:ram::other:policy/n",
         "acs:ram::111122223333:user/n",
         "acs:ecs::1234567890123456:user/n",
-        "acs:ram::1234567890123456:assumed-role/n",
+        "acs:ram::1234567890123456:role/N/s",
+        "acs:ram::1234567890123456:role/n/s/t",
+        "acs:ram::1234567890123456:role/n/",
+        "acs:ram::1234567890123456:assumed-role/n/s",
         "acs:ram::1234567890123456:group/n",
         &long,
         &long_role,

@@ -207,7 +207,7 @@ fn principals_are_named_as_their_kind_demands() {
         (Trust, "acs:ram::1234567890123456:root", true),
         (Trust, "acs:ram::1234567890123456:role/Worker", true),
         (Trust, "acs:ram::1234567890123456:user/Alice", true),
-        (Trust, "acs:ram::1234567890123456:assumed-role/w/s1", true),
+        (Trust, "acs:ram::1234567890123456:role/w/s1", true),
         (Trust, "acs:ram::1234567890123456:policy/p", false),
         (Trust, "acs:ram::1234567890123456:role/a*", false),
         (Trust, "acs:ram::1234567890123456:role/a?", false),

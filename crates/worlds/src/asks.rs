@@ -154,7 +154,7 @@ fn principal(dialect: Dialect, dice: &mut Dice<'_>) -> Principal {
     };
     let session = match dialect {
         Dialect::Aws => "arn:aws:sts::111122223333:assumed-role/Worker/job".to_owned(),
-        Dialect::Alibaba => format!("{prefix}:assumed-role/Worker/job"),
+        Dialect::Alibaba => format!("{prefix}:role/Worker/job"),
     };
     let mut principal = match dice.below(16) {
         0 => of(PrincipalKind::Root, format!("{prefix}:root"), account),

@@ -242,5 +242,7 @@ pub const RAM_PRINCIPALS: &[&str] = &[
     "acs:ram::1234567890123456:user/alice",
     "acs:ram::1234567890123456:role/Worker",
     "acs:ram::1234567890123456:role/worker",
+    "acs:ram::1234567890123456:role/Worker/job",
+    "acs:ram::1234567890123456:role/worker/job",
     "acs:ram::6543210987654321:root",
 ];
