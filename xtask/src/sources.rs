@@ -10,7 +10,8 @@ const LINES_MAX: usize = 800;
 const LONG: &str = "// tidy: long because ";
 
 /// The policy crate's files that know names and their text.
-const POLICY_NAMES: [&str; 7] = ["name", "parse", "lint", "spec", "condition", "pattern", "key"];
+const POLICY_NAMES: [&str; 8] =
+    ["name", "parse", "lint", "spec", "condition", "pattern", "key", "fact"];
 
 /// Crates and folders that may use the file system.
 const FILES: [&str; 5] =

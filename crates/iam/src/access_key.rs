@@ -6,7 +6,7 @@ use crate::error::{Conflict, Entity, Error, Quota};
 use crate::rows::*;
 use crate::seal::Secret;
 use crate::text::*;
-use crate::tx::Tx;
+use crate::tx::{KeyClass, Tx};
 use crate::{limits, listing};
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub fn make(tx: &mut Tx<'_>, owner: KeyOwner) -> Result<(Arc<AccessKey>, Secret)
         KeyOwner::Root(account) | KeyOwner::User(account, _) => Some(account.clone()),
         KeyOwner::Service(_) => None,
     };
-    let id = tx.new_key_id("AKIA", account.as_ref())?;
+    let id = tx.new_key_id(KeyClass::LongTerm, account.as_ref())?;
     let secret = tx.new_secret();
     let nonce = tx.random();
     let version = 1u32;

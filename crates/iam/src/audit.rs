@@ -11,6 +11,7 @@ use crate::session::Subject;
 use crate::state::State;
 use crate::text::{AccountId, Tags};
 use crate::tx::Finished;
+use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -122,7 +123,7 @@ impl Event {
             at_ms,
             request_id: call.request_id.clone(),
             operation: operation.facts().name.to_owned(),
-            service: operation.prefix().to_owned(),
+            service: operation.facts().family.prefix(Dialect::Aws).to_owned(),
             read_only: operation.is_read(),
             accounts,
             actor,

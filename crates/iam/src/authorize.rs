@@ -15,12 +15,17 @@ use crate::text::*;
 use crate::tx::Tx;
 use policy::decision::Matched;
 use policy::engine::{self, Set};
-use policy::{Context, Decision, Effect, Layer, Named, Request, ResourceKind, Value, name};
+use policy::{
+    Context, Decision, Dialect, Effect, Fact, Layer, Named, Request, ResourceKind, TagOf, Value,
+    name,
+};
 use std::sync::Arc;
 
 /// One question to the policies.
 #[derive(Clone, Debug)]
 pub struct Ask {
+    /// The language in which it is asked: that of the account that owns the resource.
+    pub dialect: Dialect,
     /// The action, with its prefix.
     pub action: String,
     /// The resource; `None` for an action that has none.
@@ -33,26 +38,49 @@ pub struct Ask {
 
 impl Ask {
     /// A question without keys of its own.
-    pub fn new(action: &str, resource: Option<String>, account: Option<AccountId>) -> Self {
-        Self { action: action.to_owned(), resource, account, context: Context::new() }
+    pub fn new(
+        dialect: Dialect,
+        action: &str,
+        resource: Option<String>,
+        account: Option<AccountId>,
+    ) -> Self {
+        Self { dialect, action: action.to_owned(), resource, account, context: Context::new() }
     }
 
-    /// Sets a key with one value.
-    pub fn set(&mut self, key: &str, value: &str) {
-        self.context.set(key, Value::Single(value.to_owned()));
+    /// Tells a fact with one value.
+    pub fn set(&mut self, fact: Fact, value: &str) {
+        self.tell(fact, Value::Single(value.to_owned()));
     }
 
-    /// Sets a key with a list of values.
-    pub fn set_list(&mut self, key: &str, values: Vec<String>) {
-        self.context.set(key, Value::List(values));
+    /// Tells a fact with a list of values.
+    pub fn set_list(&mut self, fact: Fact, values: Vec<String>) {
+        self.tell(fact, Value::List(values));
     }
 
-    /// Sets the keys that tell the tags of a request.
+    fn tell(&mut self, fact: Fact, value: Value) {
+        if let Some(key) = fact.key(self.dialect) {
+            self.context.set(key, value);
+        }
+    }
+
+    /// Whether a fact is told.
+    pub fn tells(&self, fact: Fact) -> bool {
+        fact.key(self.dialect).is_some_and(|key| self.context.get(key).is_some())
+    }
+
+    /// Tells one tag.
+    pub fn set_tag(&mut self, of: TagOf, key: &TagKey, value: &TagValue) {
+        for prefix in of.prefixes(self.dialect) {
+            self.context.set(&format!("{prefix}{key}"), Value::Single(value.to_string()));
+        }
+    }
+
+    /// Tells the tags of a request.
     pub fn set_tags(&mut self, tags: &[(TagKey, TagValue)]) {
         for (key, value) in tags {
-            self.set(&format!("aws:RequestTag/{key}"), value.as_str());
+            self.set_tag(TagOf::Request, key, value);
         }
-        self.set_list("aws:TagKeys", tags.iter().map(|(k, _)| k.to_string()).collect());
+        self.set_list(Fact::TagKeys, tags.iter().map(|(k, _)| k.to_string()).collect());
     }
 }
 
@@ -72,11 +100,11 @@ pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
         Guard::OwnService => me.service().is_some(),
         Guard::Policy => return check_policies(tx, me, call),
     };
-    if allowed { Ok(()) } else { Err(refuse(me, operation.action(), None, None)) }
+    if allowed { Ok(()) } else { Err(refuse(me, operation.action(tx.dialect_of(me)), None, None)) }
 }
 
 fn check_policies(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
-    let action = call.command.operation().action();
+    let action = call.command.operation().action(tx.dialect_of(me));
     if matches!(
         me.kind,
         IdentityKind::Service(_)
@@ -109,9 +137,9 @@ pub fn check_creation(
     role_arn: &str,
     via: &Service,
 ) -> Result<(), Error> {
-    let mut ask = target::creation(principal, role_arn.to_owned(), on_behalf.home()?);
-    ask.set("aws:ViaAWSService", "true");
-    ask.set_list("aws:CalledVia", vec![via.name.to_string()]);
+    let mut ask = target::creation(tx, principal, role_arn.to_owned(), on_behalf.home()?);
+    ask.set(Fact::ViaService, "true");
+    ask.set_list(Fact::CalledVia, vec![via.name.to_string()]);
     let decision = decide(tx.state(), on_behalf, source, tx.now(), &ask, None);
     if decision.allowed() {
         Ok(())
@@ -129,8 +157,14 @@ pub fn answer(
     question: &Question,
 ) -> Result<(Decision, Option<String>), Error> {
     let prefix = question.action.split(':').next().unwrap_or_default();
+    let account = owner(question)?.or_else(|| on_behalf.account.clone());
+    let dialect = account
+        .as_ref()
+        .and_then(|account| crate::caller::dialect(tx.state(), account))
+        .unwrap_or_else(|| tx.dialect_of(on_behalf));
+    let passes = question.action == pass_role(dialect);
     // INVARIANT(own-actions): a service asks about its own actions; about nobody else's.
-    if !service.signing_names.contains(prefix) && question.action != "iam:PassRole" {
+    if !service.signing_names.contains(prefix) && !passes {
         return Err(Error::Invalid {
             field: "action",
             message: format!(
@@ -141,10 +175,9 @@ pub fn answer(
             ),
         });
     }
-    let account = owner(question)?.or_else(|| on_behalf.account.clone());
-    let mut ask = Ask::new(&question.action, question.resource.clone(), account);
+    let mut ask = Ask::new(dialect, &question.action, question.resource.clone(), account);
     for (key, values) in &question.context {
-        if !may_vouch(key, service) {
+        if !may_vouch(key, service, dialect) {
             return Err(Error::Invalid {
                 field: "context",
                 message: format!(
@@ -152,7 +185,8 @@ pub fn answer(
                 ),
             });
         }
-        if key.eq_ignore_ascii_case("iam:PassedToService")
+        let passed = Fact::PassedToService.key(dialect);
+        if passed.is_some_and(|passed| key.eq_ignore_ascii_case(passed))
             && values.iter().any(|value| value != service.name.as_str())
         {
             return Err(Error::Invalid {
@@ -160,17 +194,17 @@ pub fn answer(
                 message: format!("`{key}` can only be the asking service, `{}`", service.name),
             });
         }
-        match values.as_slice() {
-            [one] => ask.set(key, one),
-            many => ask.set_list(key, many.to_vec()),
-        }
+        let value = match values.as_slice() {
+            [one] => Value::Single(one.clone()),
+            many => Value::List(many.to_vec()),
+        };
+        ask.context.set(key, value);
     }
-    if question.action == "iam:PassRole" {
+    if passes {
         passed_role(tx, &mut ask)?;
-        ask.set("iam:PassedToService", service.name.as_str());
+        ask.set(Fact::PassedToService, service.name.as_str());
     }
-    if question.action == "iam:PassRole" && is_linked_role(tx.state(), question.resource.as_deref())
-    {
+    if passes && is_linked_role(tx.state(), question.resource.as_deref()) {
         // A service-linked role cannot be passed, whatever a policy says.
         let decision = Decision {
             effect: Effect::ExplicitDeny,
@@ -219,15 +253,33 @@ fn owner(question: &Question) -> Result<Option<AccountId>, Error> {
     }
 }
 
+/// The action of handing a role to a service.
+fn pass_role(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Aws => "iam:PassRole",
+        Dialect::Alibaba => "ram:PassRole",
+    }
+}
+
 /// The keys that a service knows better than linkrole: its own, its resources', its connection's.
-fn may_vouch(key: &str, service: &Service) -> bool {
+fn may_vouch(key: &str, service: &Service, dialect: Dialect) -> bool {
+    let facts = [
+        Fact::SourceIp,
+        Fact::SecureTransport,
+        Fact::UserAgent,
+        Fact::TagKeys,
+        Fact::PassedToService,
+    ];
+    let told = facts.iter().filter_map(|fact| fact.key(dialect));
     let key = key.to_ascii_lowercase();
-    let connection = ["aws:sourceip", "aws:securetransport", "aws:useragent", "aws:referer"];
-    let named = ["aws:tagkeys", "aws:sourcearn", "aws:sourceaccount", "iam:passedtoservice"];
-    connection.contains(&key.as_str())
-        || named.contains(&key.as_str())
-        || key.starts_with("aws:resourcetag/")
-        || key.starts_with("aws:requesttag/")
+    let of_requests = ["aws:referer", "aws:sourcearn", "aws:sourceaccount"];
+    let tags = [TagOf::Request, TagOf::Resource].into_iter().flat_map(|of| of.prefixes(dialect));
+    told.into_iter().any(|name| key.eq_ignore_ascii_case(name))
+        || of_requests.contains(&key.as_str())
+        || tags.into_iter().any(|prefix| {
+            // Tags of what is linkrole's own are known here.
+            !prefix.starts_with("iam:") && key.starts_with(&prefix.to_ascii_lowercase())
+        })
         || key.split(':').next().is_some_and(|prefix| service.signing_names.contains(prefix))
 }
 
@@ -236,7 +288,7 @@ fn may_vouch(key: &str, service: &Service) -> bool {
 fn passed_role(tx: &Tx<'_>, ask: &mut Ask) -> Result<(), Error> {
     let none = || Error::Invalid {
         field: "resource",
-        message: "expected the complete name of a role, as `iam:PassRole` is about one".into(),
+        message: "expected the complete name of a role, as what is handed on is a role".into(),
     };
     let named = ask.resource.as_deref().and_then(name::parse_entity);
     let Some(name::Entity::Role { account, name, .. }) = named else { return Err(none()) };
@@ -342,7 +394,7 @@ pub fn decide(
     }
     let owner = ask.account.as_ref().or(me.account.as_ref());
     let request = Request {
-        dialect: owner.and_then(|a| crate::caller::dialect(state, a)).unwrap_or_default(),
+        dialect: ask.dialect,
         action: ask.action.clone(),
         resource: ask.resource.clone().unwrap_or_else(|| "*".to_owned()),
         wildcard_only: ask.resource.is_none(),
@@ -369,33 +421,33 @@ pub fn decide(
 
 /// The global condition keys, from typed facts of the server and from nothing a client sends.
 fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
-    let mut all = Context::new();
-    let mut set = |key: &str, value: String| all.set(key, Value::Single(value));
-    set("aws:EpochTime", now_ms.div_euclid(1_000).to_string());
-    set("aws:CurrentTime", now_ms.div_euclid(1_000).to_string());
-    set("aws:SecureTransport", source.tls.to_string());
-    if !source.ip.is_empty() {
-        set("aws:SourceIp", source.ip.clone());
+    let now = now_ms.div_euclid(1_000).to_string();
+    let mut all = Ask { context: Context::new(), ..ask.clone() };
+    all.set(Fact::EpochTime, &now);
+    all.set(Fact::CurrentTime, &now);
+    all.set(Fact::SecureTransport, if source.tls { "true" } else { "false" });
+    for (fact, text) in [
+        (Fact::SourceIp, &source.ip),
+        (Fact::UserAgent, &source.user_agent),
+        (Fact::RequestedRegion, &source.region),
+    ] {
+        if !text.is_empty() {
+            all.set(fact, text);
+        }
     }
-    if !source.user_agent.is_empty() {
-        set("aws:UserAgent", source.user_agent.clone());
-    }
-    if !source.region.is_empty() {
-        set("aws:RequestedRegion", source.region.clone());
-    }
-    set("aws:PrincipalIsAWSService", me.service().is_some().to_string());
-    set("aws:ViaAWSService", "false".to_owned());
+    all.set(Fact::PrincipalIsService, if me.service().is_some() { "true" } else { "false" });
+    all.set(Fact::ViaService, "false");
     if let Some(service) = me.service() {
-        set("aws:PrincipalServiceName", service.name.to_string());
+        all.set(Fact::PrincipalServiceName, service.name.as_str());
     }
     if let Some(account) = &me.account {
-        set("aws:PrincipalAccount", account.to_string());
+        all.set(Fact::PrincipalAccount, account.as_str());
     }
     if let Some(id) = &me.principal.id {
-        set("aws:userid", id.clone());
+        all.set(Fact::UserId, id);
     }
     if let Some(arn) = me.principal.role_arn.as_ref().or(me.principal.arn.as_ref()) {
-        set("aws:PrincipalArn", arn.clone());
+        all.set(Fact::PrincipalArn, arn);
     }
     let kind = match &me.kind {
         IdentityKind::Root => Some("Account"),
@@ -406,16 +458,16 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
         IdentityKind::Operator | IdentityKind::System => None,
     };
     if let Some(kind) = kind {
-        set("aws:PrincipalType", kind.to_owned());
+        all.set(Fact::PrincipalType, kind);
     }
     if let IdentityKind::User(user) = &me.kind {
-        set("aws:username", user.name.to_string());
+        all.set(Fact::UserName, user.name.as_str());
     }
     if let Some(session) = &me.session {
-        set("aws:TokenIssueTime", session.issued_ms.div_euclid(1_000).to_string());
-        set("aws:MultiFactorAuthPresent", "false".to_owned());
+        all.set(Fact::TokenIssueTime, &session.issued_ms.div_euclid(1_000).to_string());
+        all.set(Fact::MfaPresent, "false");
         if let Some(identity) = &session.source_identity {
-            set("aws:SourceIdentity", identity.to_string());
+            all.set(Fact::SourceIdentity, identity.as_str());
         }
     }
     let tags = match (&me.kind, &me.session) {
@@ -424,12 +476,12 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
         _ => Vec::new(),
     };
     for (key, value) in tags.into_iter().flat_map(Tags::iter) {
-        set(&format!("aws:PrincipalTag/{key}"), value.to_string());
+        all.set_tag(TagOf::Principal, key, value);
     }
     for (key, value) in ask.context.iter() {
-        all.set(key, value.clone());
+        all.context.set(key, value.clone());
     }
-    all
+    all.context
 }
 
 /// The policies that bind a caller, by layer.
@@ -459,19 +511,22 @@ impl Sets {
 
 impl Policies {
     fn of(state: &State, me: &Identity) -> Self {
+        let dialect = me.dialect(state);
         let (identity, boundary) = match &me.kind {
-            IdentityKind::User(user) => granted(state, &user.grants),
+            IdentityKind::User(user) => granted(state, dialect, &user.grants),
             IdentityKind::Role(role) => match &role.kind {
-                RoleKind::Own(own) => granted(state, &own.grants),
-                RoleKind::Linked(linked) => (template(state, &linked.template), None),
+                RoleKind::Own(own) => granted(state, dialect, &own.grants),
+                RoleKind::Linked(linked) => (template(state, dialect, &linked.template), None),
             },
-            IdentityKind::Builtin => (crate::catalog::administrator().into_iter().collect(), None),
+            IdentityKind::Builtin => {
+                (crate::catalog::administrator(dialect).into_iter().collect(), None)
+            }
             _ => (Vec::new(), None),
         };
         let session = me.session.as_ref().filter(|s| s.is_restricted()).map(|claims| {
             let inline = claims.policy.iter().map(|p| ("session".to_owned(), p.clone()));
             // A managed session policy is read live; one that is gone allows nothing.
-            let managed = claims.policies.iter().filter_map(|p| managed(state, p));
+            let managed = claims.policies.iter().filter_map(|p| managed(state, dialect, p));
             inline.chain(managed).collect()
         });
         Self { identity, boundary, session }
@@ -511,16 +566,24 @@ impl Policies {
 /// Policies with the names they go by in reasons, each a set of its own.
 type NamedPolicies = Vec<(String, PermissionsPolicy)>;
 
-fn granted(state: &State, grants: &Grants) -> (NamedPolicies, Option<NamedPolicies>) {
-    let attached = grants.attached.iter().filter_map(|policy| managed(state, policy));
+fn granted(
+    state: &State,
+    dialect: Dialect,
+    grants: &Grants,
+) -> (NamedPolicies, Option<NamedPolicies>) {
+    let attached = grants.attached.iter().filter_map(|policy| managed(state, dialect, policy));
     let inline = grants.inline.iter().map(|(name, policy)| (name.to_string(), policy.clone()));
     // A boundary that is gone allows nothing.
-    let boundary =
-        grants.boundary.as_ref().map(|policy| managed(state, policy).into_iter().collect());
+    let bound = |policy: &PolicyRef| managed(state, dialect, policy).into_iter().collect();
+    let boundary = grants.boundary.as_ref().map(bound);
     (attached.chain(inline).collect(), boundary)
 }
 
-fn managed(state: &State, policy: &PolicyRef) -> Option<(String, PermissionsPolicy)> {
+fn managed(
+    state: &State,
+    dialect: Dialect,
+    policy: &PolicyRef,
+) -> Option<(String, PermissionsPolicy)> {
     match policy {
         PolicyRef::Customer(id) => {
             let row = state.policy_by_id(id)?;
@@ -528,15 +591,15 @@ fn managed(state: &State, policy: &PolicyRef) -> Option<(String, PermissionsPoli
             Some((row.name.to_string(), version.document.clone()))
         }
         PolicyRef::System { path, name } => {
-            let document = crate::catalog::system_policy(path, name)?;
-            Some((name.to_string(), document.clone()))
+            let ours = crate::catalog::system_policy(dialect, path, name)?;
+            Some((name.to_string(), ours.document.clone()))
         }
     }
 }
 
-fn template(state: &State, template: &TemplateRef) -> NamedPolicies {
+fn template(state: &State, dialect: Dialect, template: &TemplateRef) -> NamedPolicies {
     let found = state.template(&template.principal).and_then(|(_, found)| {
-        let document = found.versions.get(&template.version)?;
+        let document = found.versions.get(&template.version)?.of(dialect)?;
         Some((found.policy.to_string(), document.clone()))
     });
     found.into_iter().collect()

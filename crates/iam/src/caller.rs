@@ -312,6 +312,12 @@ impl Identity {
         }
     }
 
+    /// The dialect of its account; of a caller without one the default.
+    pub fn dialect(&self, state: &State) -> Dialect {
+        let of = |account| dialect(state, account);
+        self.account.as_ref().and_then(of).unwrap_or_default()
+    }
+
     /// Whether it comes with temporary credentials.
     pub fn is_session(&self) -> bool {
         self.session.is_some()

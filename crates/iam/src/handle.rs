@@ -83,7 +83,12 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
 /// What a linked service may do with what is its own.
 fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
     let IdentityKind::Service(service) = &me.kind else {
-        return Err(authorize::refuse(me, call.command.operation().action(), None, None));
+        return Err(authorize::refuse(
+            me,
+            call.command.operation().action(tx.dialect_of(me)),
+            None,
+            None,
+        ));
     };
     match &call.command {
         C::EnsureServiceLinkedRole { principal, suffix } => {

@@ -8,7 +8,7 @@ use crate::command::Output;
 use crate::error::{Error, Quota};
 use crate::rows::*;
 use crate::text::*;
-use crate::tx::Tx;
+use crate::tx::{Class, Tx};
 use crate::{authorize, limits, managed_policy, role};
 use policy::{Dialect, name};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub fn create(
     suffix: Option<&Suffix>,
     description: Option<&Description>,
 ) -> Result<Output, Error> {
-    let (service, template) = template(tx, principal)?;
+    let (service, template) = template(tx, account, principal)?;
     let name = role_name(tx.dialect(account)?, &template, suffix)?;
     if tx.state().role(account, &name.folded()).is_some() {
         return Err(Error::RoleNameTaken(name));
@@ -89,7 +89,7 @@ pub fn ensure(
     suffix: Option<&Suffix>,
 ) -> Result<Output, Error> {
     let account = on_behalf.home()?;
-    let (owner, template) = template(tx, principal)?;
+    let (owner, template) = template(tx, &account, principal)?;
     if owner.name != service.name {
         return Err(Error::UnknownServicePrincipal(principal.to_owned()));
     }
@@ -111,10 +111,18 @@ pub fn ensure(
 }
 
 /// The service and template behind a principal, byte for byte.
-fn template(tx: &Tx<'_>, principal: &str) -> Result<(Arc<Service>, Template), Error> {
+fn template(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    principal: &str,
+) -> Result<(Arc<Service>, Template), Error> {
     let unknown = || Error::UnknownServicePrincipal(principal.to_owned());
     let name = ServiceName::parse(principal).map_err(|_| unknown())?;
     let (service, template) = tx.state().template(&name).ok_or_else(unknown)?;
+    // A role without permissions in the account's language would be one that can do nothing.
+    if !template.is_offered_in(tx.dialect(account)?) {
+        return Err(unknown());
+    }
     Ok((service.clone(), template.clone()))
 }
 
@@ -150,7 +158,7 @@ fn make(
     if suffix.is_some() && made >= limits::LINKED_ROLES_PER_SERVICE {
         return Err(Error::QuotaExceeded(Quota::LinkedRoles, limits::LINKED_ROLES_PER_SERVICE));
     }
-    let id = RoleId::parse(&tx.unique_id("AROA")).map_err(|_| Error::Internal("role id"))?;
+    let id = tx.new_id(account, Class::Role)?;
     let path = Path::parse(&path_of(template.principal.as_str()))
         .map_err(|_| Error::Internal("role path"))?;
     let row = Role {

@@ -6,13 +6,10 @@ use crate::role::tag_list;
 use crate::rows::*;
 use crate::state::{EntityRef, Link};
 use crate::text::*;
-use crate::tx::Tx;
+use crate::tx::{Class, Tx};
 use crate::{catalog, limits, linked, listing};
-use policy::name;
+use policy::{Dialect, name};
 use std::collections::BTreeMap;
-
-/// The owner that stands in the ARN of linkrole's own policies. [src: AWS.md 2.1]
-pub const SYSTEM_OWNER: &str = "aws";
 
 /// Runs the operations on managed policies.
 pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Output, Error> {
@@ -27,7 +24,7 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
         }
         C::GetPolicyVersion { policy, version } => {
             let found = find_usable(tx, account, policy)?;
-            let versions = versions(tx, &found);
+            let versions = versions(tx, account, &found);
             let missing = || no_version(policy, *version);
             let version =
                 versions.into_iter().find(|v| v.number == *version).ok_or_else(missing)?;
@@ -36,7 +33,7 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
         C::ListPolicyVersions { policy, paging } => {
             let found = find_usable(tx, account, policy)?;
             let place = ["ListPolicyVersions", policy.text.as_str()];
-            let mut all = versions(tx, &found);
+            let mut all = versions(tx, account, &found);
             all.reverse();
             // Newest first: the key counts down so that pages follow one another.
             let key = |v: &VersionView| format!("{:010}", u32::MAX - v.number);
@@ -131,7 +128,7 @@ fn create(
         return Err(Error::QuotaExceeded(Quota::Policies, quota));
     }
     check_size(document)?;
-    let id = PolicyId::parse(&tx.unique_id("ANPA")).map_err(|_| Error::Internal("policy id"))?;
+    let id: PolicyId = tx.new_id(account, Class::Policy)?;
     let now = tx.now();
     let first = PolicyVersion { document: document.clone(), created_ms: now };
     let row = ManagedPolicy {
@@ -163,10 +160,10 @@ fn no_version(policy: &PolicyTarget, version: u32) -> Error {
     Error::NoSuchEntity(Entity::PolicyVersion(policy.text.clone(), version))
 }
 
-/// The policy that a caller names. A name is matched ignoring case; path and owner are exact.
+/// The policy that a caller of this account names. A name is matched ignoring case; path and owner are exact.
 ///
 /// Errors: `NoSuchEntity`.
-pub fn find(tx: &Tx<'_>, target: &PolicyTarget) -> Result<PolicyRef, Error> {
+pub fn find(tx: &Tx<'_>, account: &AccountId, target: &PolicyTarget) -> Result<PolicyRef, Error> {
     let missing = || Error::NoSuchEntity(Entity::Policy(target.text.clone()));
     match &target.account {
         Some(owner) => {
@@ -178,15 +175,24 @@ pub fn find(tx: &Tx<'_>, target: &PolicyTarget) -> Result<PolicyRef, Error> {
         }
         None => {
             // The stored spelling, never the caller's: conditions on the ARN are exact.
-            let asked = PolicyRef::System { path: target.path.clone(), name: target.name.clone() };
+            let dialect = tx.dialect(account)?;
+            // Where names have no paths, a name alone says which.
+            let path = match dialect {
+                Dialect::Aws => Some(&target.path),
+                Dialect::Alibaba => None,
+            };
             let folded = target.name.folded();
-            let ours = catalog::system_policies()
-                .iter()
-                .find(|p| p.path == target.path && p.name.folded() == folded)
-                .map(|p| p.name.clone());
-            let stored = ours.or_else(|| linked_template(tx, &asked).map(|t| t.policy.clone()));
-            let name = stored.ok_or_else(missing)?;
-            Ok(PolicyRef::System { path: target.path.clone(), name })
+            let ours = catalog::system_policies(dialect)
+                .find(|p| path.is_none_or(|path| *path == p.path) && p.name.folded() == folded)
+                .map(|p| PolicyRef::System { path: p.path.clone(), name: p.name.clone() });
+            let stored = ours.or_else(|| {
+                let path = Path::parse(linked::RESERVED_PATH).ok()?;
+                let asked = PolicyRef::System { path: path.clone(), name: target.name.clone() };
+                let found = linked_template(tx, dialect, &asked)?;
+                (dialect == Dialect::Alibaba || target.path == path)
+                    .then(|| PolicyRef::System { path, name: found.policy.clone() })
+            });
+            stored.ok_or_else(missing)
         }
     }
 }
@@ -200,7 +206,7 @@ pub fn find_usable(
     account: &AccountId,
     target: &PolicyTarget,
 ) -> Result<PolicyRef, Error> {
-    let found = find(tx, target)?;
+    let found = find(tx, account, target)?;
     own_account(tx, account, &found, target)?;
     Ok(found)
 }
@@ -237,14 +243,18 @@ fn is_linked(policy: &PolicyRef) -> bool {
 }
 
 /// The template whose permissions a system policy shows.
-fn linked_template<'a>(tx: &'a Tx<'_>, policy: &PolicyRef) -> Option<&'a Template> {
+fn linked_template<'a>(
+    tx: &'a Tx<'_>,
+    dialect: Dialect,
+    policy: &PolicyRef,
+) -> Option<&'a Template> {
     let PolicyRef::System { path, name } = policy else { return None };
     if path.as_str() != linked::RESERVED_PATH {
         return None;
     }
     let folded = name.folded();
     let mut templates = tx.state().services().flat_map(|s| s.templates.values());
-    templates.find(|t| t.policy.folded() == folded)
+    templates.find(|t| t.policy.folded() == folded && t.is_offered_in(dialect))
 }
 
 /// A customer policy of this account, to be altered. A policy of another account is missing, and
@@ -255,7 +265,7 @@ fn customer(
     target: &PolicyTarget,
 ) -> Result<ManagedPolicy, Error> {
     let missing = || Error::NoSuchEntity(Entity::Policy(target.text.clone()));
-    match find(tx, target)? {
+    match find(tx, account, target)? {
         PolicyRef::Customer(id) => {
             let row = tx.state().policy_by_id(&id).filter(|row| row.account == *account);
             row.map(|row| (**row).clone()).ok_or_else(missing)
@@ -291,8 +301,8 @@ pub fn arn_of(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> String {
             tx.state().policy_by_id(id).map_or_else(|| id.to_string(), |row| tx.policy_arn(row))
         }
         PolicyRef::System { path, name } => {
-            let dialect = tx.dialect(account).unwrap_or(policy::Dialect::Aws);
-            name::policy(dialect, SYSTEM_OWNER, path.as_str(), name.as_str())
+            let dialect = tx.dialect(account).unwrap_or_default();
+            name::policy(dialect, name::system_owner(dialect), path.as_str(), name.as_str())
         }
     }
 }
@@ -349,6 +359,7 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
     let attachments = count(Link::Attached);
     let boundaries = count(Link::Boundary);
     let arn = arn_of(tx, account, policy);
+    let dialect = tx.dialect(account)?;
     match policy {
         PolicyRef::Customer(id) => {
             let row = tx.state().policy_by_id(id).ok_or_else(missing)?;
@@ -368,10 +379,8 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
             })
         }
         PolicyRef::System { path, name } => {
-            let template = linked_template(tx, policy);
-            let ours = catalog::system_policies()
-                .iter()
-                .find(|p| p.path == *path && p.name.folded() == name.folded());
+            let template = linked_template(tx, dialect, policy);
+            let ours = catalog::system_policy(dialect, path, name);
             let (shown, text) = match (template, ours) {
                 (Some(t), _) => (t.policy.clone(), "Used by a service-linked role only."),
                 (None, Some(p)) => (p.name.clone(), p.description),
@@ -402,7 +411,8 @@ fn system_id(name: &str) -> String {
     digest.chars().map(|c| if c.is_ascii_digit() { 'A' } else { c }).take(17).collect()
 }
 
-fn versions(tx: &Tx<'_>, policy: &PolicyRef) -> Vec<VersionView> {
+fn versions(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Vec<VersionView> {
+    let dialect = tx.dialect(account).unwrap_or_default();
     match policy {
         PolicyRef::Customer(id) => {
             let rows = tx.state().policy_by_id(id).into_iter();
@@ -417,18 +427,20 @@ fn versions(tx: &Tx<'_>, policy: &PolicyRef) -> Vec<VersionView> {
             .collect()
         }
         PolicyRef::System { path, name } => {
-            let ours = catalog::system_policy(path, name).map(|document| VersionView {
+            let ours = catalog::system_policy(dialect, path, name).map(|found| VersionView {
                 number: 1,
-                document: document.text().to_owned(),
+                document: found.document.text().to_owned(),
                 is_default: true,
                 created_ms: 0,
             });
-            let theirs = linked_template(tx, policy).into_iter().flat_map(|t| {
-                t.versions.iter().map(|(number, document)| VersionView {
-                    number: *number,
-                    document: document.text().to_owned(),
-                    is_default: *number == t.version,
-                    created_ms: 0,
+            let theirs = linked_template(tx, dialect, policy).into_iter().flat_map(|t| {
+                t.versions.iter().filter_map(move |(number, documents)| {
+                    Some(VersionView {
+                        number: *number,
+                        document: documents.of(dialect)?.text().to_owned(),
+                        is_default: *number == t.version,
+                        created_ms: 0,
+                    })
                 })
             });
             ours.into_iter().chain(theirs).collect()
@@ -444,6 +456,7 @@ fn list(
     prefix: &str,
     paging: &Paging,
 ) -> Result<Output, Error> {
+    let dialect = tx.dialect(account)?;
     let mut all: Vec<(String, PolicyRef)> = Vec::new();
     if scope != PolicyScope::System {
         all.extend(tx.state().policies_of(account, None).map(|row| {
@@ -456,10 +469,11 @@ fn list(
             let key = format!("2{}{}", path, name.folded().as_str());
             (key, PolicyRef::System { path: path.clone(), name: name.clone() })
         };
-        all.extend(catalog::system_policies().iter().map(|p| system(&p.path, &p.name)));
+        all.extend(catalog::system_policies(dialect).map(|p| system(&p.path, &p.name)));
         if let Ok(path) = Path::parse(linked::RESERVED_PATH) {
             let templates = tx.state().services().flat_map(|s| s.templates.values());
-            all.extend(templates.map(|t| system(&path, &t.policy)));
+            let offered = templates.filter(|t| t.is_offered_in(dialect));
+            all.extend(offered.map(|t| system(&path, &t.policy)));
         }
     }
     all.sort();
@@ -516,7 +530,7 @@ fn referrers(
             found.push((entity.clone(), name, id));
         }
     }
-    if let Some(template) = linked_template(tx, &policy)
+    if let Some(template) = linked_template(tx, tx.dialect(account)?, &policy)
         && filter != EntityFilter::Users
         && usage != Some(Link::Boundary)
     {

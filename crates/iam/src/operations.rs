@@ -1,6 +1,8 @@
 //! The one operation table. What is not in it does not exist: the dialects route by it, the
 //! authorization and the trail read it, and the generated inventory tests walk it.
 
+use policy::Dialect;
+
 /// How an operation touches the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -42,6 +44,20 @@ pub enum Family {
     Trail,
     /// linkrole's own.
     Linkrole,
+}
+
+impl Family {
+    /// What its actions begin with in a dialect.
+    pub fn prefix(self, dialect: Dialect) -> &'static str {
+        match (self, dialect) {
+            (Self::Iam, Dialect::Aws) => "iam",
+            (Self::Iam, Dialect::Alibaba) => "ram",
+            (Self::Sts, _) => "sts",
+            (Self::Trail, Dialect::Aws) => "cloudtrail",
+            (Self::Trail, Dialect::Alibaba) => "actiontrail",
+            (Self::Linkrole, _) => "linkrole",
+        }
+    }
 }
 
 /// What an action is checked against.
@@ -184,19 +200,34 @@ operations! {
 }
 
 impl Operation {
-    /// The action's prefix in the AWS dialect.
-    pub fn prefix(self) -> &'static str {
-        match self.facts().family {
-            Family::Iam => "iam",
-            Family::Sts => "sts",
-            Family::Trail => "cloudtrail",
-            Family::Linkrole => "linkrole",
+    /// The action as policies of a dialect name it.
+    pub fn action(self, dialect: Dialect) -> String {
+        format!("{}:{}", self.facts().family.prefix(dialect), self.name(dialect))
+    }
+
+    /// The operation's name in a dialect; of one that a dialect does not have, the table's.
+    pub fn name(self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Aws => self.facts().name,
+            Dialect::Alibaba => self.name_in_ram(),
         }
     }
 
-    /// The action as a policy names it, in the AWS dialect.
-    pub fn action(self) -> String {
-        format!("{}:{}", self.prefix(), self.facts().name)
+    /// RAM has fewer operations with other names. [src: ALIBABA.md 4.1]
+    fn name_in_ram(self) -> &'static str {
+        match self {
+            Self::UpdateRoleDescription | Self::UpdateAssumeRolePolicy => "UpdateRole",
+            Self::TagRole => "TagResources",
+            Self::UntagRole => "UntagResources",
+            Self::ListRoleTags => "ListTagResources",
+            Self::AttachRolePolicy => "AttachPolicyToRole",
+            Self::DetachRolePolicy => "DetachPolicyFromRole",
+            Self::ListAttachedRolePolicies => "ListPoliciesForRole",
+            Self::AttachUserPolicy => "AttachPolicyToUser",
+            Self::DetachUserPolicy => "DetachPolicyFromUser",
+            Self::ListAttachedUserPolicies => "ListPoliciesForUser",
+            other => other.facts().name,
+        }
     }
 
     /// Whether it leaves everything as it was and hands nothing out.

@@ -9,7 +9,7 @@ use crate::error::{Conflict, Entity, Error, Quota};
 use crate::linked;
 use crate::rows::*;
 use crate::text::*;
-use crate::tx::Tx;
+use crate::tx::{Class, Tx};
 use crate::{authorize, limits, listing, managed_policy};
 use policy::name;
 use std::collections::BTreeMap;
@@ -153,7 +153,7 @@ fn create(
         return Err(Error::QuotaExceeded(Quota::Roles, quota));
     }
     own.pins = pins(tx, account, &own.trust)?;
-    let id = RoleId::parse(&tx.unique_id("AROA")).map_err(|_| Error::Internal("role id"))?;
+    let id = tx.new_id(account, Class::Role)?;
     let now = tx.now();
     let row = Role {
         account: account.clone(),

@@ -19,9 +19,9 @@ macro_rules! policy_text {
         pub struct $name(Arc<(Document, Arc<Set>)>);
 
         impl $name {
-            /// Parses the text of a document.
-            pub fn parse(text: &str) -> Result<Self, policy::ParseError> {
-                let document = Document::parse(text, $kind, Dialect::Aws)?;
+            /// Parses the text of a document in a dialect's language.
+            pub fn parse(text: &str, dialect: Dialect) -> Result<Self, policy::ParseError> {
+                let document = Document::parse(text, $kind, dialect)?;
                 let set = Set::new(&[Named { name: "", document: &document }]);
                 Ok(Self(Arc::new((document, Arc::new(set)))))
             }
@@ -41,8 +41,10 @@ macro_rules! policy_text {
 
         impl TryFrom<String> for $name {
             type Error = String;
+            /// A stored text tells its language by its version: no text is of both.
             fn try_from(text: String) -> Result<Self, String> {
-                Self::parse(&text).map_err(|e| e.to_string())
+                let aws = Self::parse(&text, Dialect::Aws);
+                aws.or_else(|e| Self::parse(&text, Dialect::Alibaba).map_err(|_| e.to_string()))
             }
         }
 
@@ -356,12 +358,38 @@ pub struct Template {
     /// The description a role gets when the service has it made.
     pub description: Option<Description>,
     /// The permissions by version.
-    pub versions: BTreeMap<u32, PermissionsPolicy>,
+    pub versions: BTreeMap<u32, Documents>,
     /// The version in force.
     pub version: u32,
 }
 
+/// A policy in the languages of the dialects in whose accounts its role can be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Documents {
+    /// In the language of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<PermissionsPolicy>,
+    /// In the language of RAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alibaba: Option<PermissionsPolicy>,
+}
+
+impl Documents {
+    /// The document for accounts of a dialect, if there can be any.
+    pub fn of(&self, dialect: Dialect) -> Option<&PermissionsPolicy> {
+        match dialect {
+            Dialect::Aws => self.aws.as_ref(),
+            Dialect::Alibaba => self.alibaba.as_ref(),
+        }
+    }
+}
+
 impl Template {
+    /// Whether accounts of a dialect can have this role.
+    pub fn is_offered_in(&self, dialect: Dialect) -> bool {
+        self.versions.get(&self.version).is_some_and(|found| found.of(dialect).is_some())
+    }
+
     /// The role's name in an account of this dialect, without a suffix.
     pub fn role_name(&self, dialect: Dialect) -> String {
         let prefix = match dialect {

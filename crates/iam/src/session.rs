@@ -12,8 +12,8 @@ use crate::operations::Operation;
 use crate::rows::*;
 use crate::seal::Keyring;
 use crate::text::*;
-use crate::tx::Tx;
-use policy::{Effect, name};
+use crate::tx::{KeyClass, Tx};
+use policy::{Effect, Fact, name};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -112,10 +112,9 @@ pub fn assume_role(
         return Err(Error::RootMayNotAssume);
     }
     let denied = |tx: &Tx<'_>| {
-        let _ = tx;
         Error::AssumeRoleDenied(Box::new(Denial {
             principal: me.name(),
-            action: Operation::AssumeRole.action(),
+            action: Operation::AssumeRole.action(tx.dialect_of(me)),
             resource: Some(ask.role.text.clone()),
             decision: None,
         }))
@@ -139,6 +138,11 @@ pub fn assume_role(
     if !allowed {
         return Err(denied(tx));
     }
+    let dialect = tx.dialect(&role.account)?;
+    if ask.policy.as_ref().is_some_and(|policy| policy.document().dialect() != dialect) {
+        let message = "the session policy is not in the language of the role's account".to_owned();
+        return Err(Error::MalformedPolicy { message });
+    }
     let duration_s = duration(me, &role, ask, tx.now())?;
     if let RoleKind::Linked(_) = role.kind {
         crate::deletion::use_wins(tx, &role.id, "a session was opened")?;
@@ -159,7 +163,7 @@ pub fn assume_role(
         .collect::<Result<Vec<_>, _>>()?;
     let claims = Claims {
         session: tx.random_hex(16),
-        key: tx.new_key_id("ASIA", Some(&role.account))?,
+        key: tx.new_key_id(KeyClass::Session, Some(&role.account))?,
         subject: Subject::Role { role: role.id.clone(), session: ask.session.clone() },
         issued_ms,
         expires_ms,
@@ -173,7 +177,6 @@ pub fn assume_role(
     let restricted = claims.is_restricted() || !claims.tags.is_empty();
     let (credentials, size) = issue(tx, &claims)?;
     tx.note("assumedRoleId", format!("{}:{}", role.id, ask.session));
-    let dialect = tx.dialect(&role.account)?;
     Ok(Output::Session {
         credentials,
         assumed: Some(CallerView {
@@ -213,6 +216,7 @@ fn may_assume(
     if let RoleKind::Linked(linked) = &role.kind {
         return me.service().is_some_and(|service| service.name == linked.template.service);
     }
+    let dialect = tx.dialect(&role.account).unwrap_or_default();
     let mut actions = vec!["sts:AssumeRole"];
     if !wanted.tags.is_empty() {
         actions.push("sts:TagSession");
@@ -221,18 +225,19 @@ fn may_assume(
         actions.push("sts:SetSourceIdentity");
     }
     actions.into_iter().all(|action| {
-        let mut question = Ask::new(action, Some(tx.role_arn(role)), Some(role.account.clone()));
-        question.set("sts:RoleSessionName", ask.session.as_str());
+        let account = Some(role.account.clone());
+        let mut question = Ask::new(dialect, action, Some(tx.role_arn(role)), account);
+        question.set(Fact::SessionName, ask.session.as_str());
         if let Some(id) = &ask.external_id {
-            question.set("sts:ExternalId", id.as_str());
+            question.set(Fact::ExternalId, id.as_str());
         }
         if let Some(id) = wanted.source_identity {
-            question.set("sts:SourceIdentity", id.as_str());
+            question.set(Fact::SetSourceIdentity, id.as_str());
         }
         if !wanted.tags.is_empty() {
             let tags: Vec<_> = wanted.tags.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
             question.set_tags(&tags);
-            question.set_list("sts:TransitiveTagKeys", transitive(me, ask).into_iter().collect());
+            question.set_list(Fact::TransitiveTagKeys, transitive(me, ask).into_iter().collect());
         }
         authorize::ask_role_trust(tx, me, wanted.source, role, question).effect == Effect::Allow
     })
@@ -337,7 +342,7 @@ pub fn session_token(
     let now = tx.now();
     let claims = Claims {
         session: tx.random_hex(16),
-        key: tx.new_key_id("ASIA", Some(&account))?,
+        key: tx.new_key_id(KeyClass::Session, Some(&account))?,
         subject,
         issued_ms: now,
         expires_ms: now.saturating_add(i64::from(duration_s).saturating_mul(1_000)),

@@ -5,6 +5,7 @@
 
 use crate::rows::*;
 use crate::text::*;
+use crate::tx::Class;
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
 
@@ -338,6 +339,17 @@ impl State {
         self.policies.get(&(account.clone(), name.clone()))
     }
 
+    /// Whether a unique id is somebody's; of roles also whether it ever was, if a service owned it.
+    pub fn knows_id(&self, class: Class, text: &str) -> bool {
+        match class {
+            Class::User => UserId::parse(text).is_ok_and(|id| self.user_by_id(&id).is_some()),
+            Class::Policy => PolicyId::parse(text).is_ok_and(|id| self.policy_by_id(&id).is_some()),
+            Class::Role => RoleId::parse(text).is_ok_and(|id| {
+                self.role_by_id(&id).is_some() || self.tombstones.contains_key(&id)
+            }),
+        }
+    }
+
     /// A customer policy by unique id.
     pub fn policy_by_id(&self, id: &PolicyId) -> Option<&Arc<ManagedPolicy>> {
         self.policies.get(self.policy_names.get(id)?)
@@ -598,7 +610,12 @@ fn policies(state: &State, found: &mut Vec<String>) {
                 let (EntityRef::User(account, _) | EntityRef::Role(account, _)) = entity;
                 p.account == *account
             }),
-            PolicyRef::System { path, name } => crate::catalog::system_policy(path, name).is_some(),
+            PolicyRef::System { path, name } => {
+                let (EntityRef::User(account, _) | EntityRef::Role(account, _)) = entity;
+                crate::caller::dialect(state, account).is_some_and(|dialect| {
+                    crate::catalog::system_policy(dialect, path, name).is_some()
+                })
+            }
         };
         if !lives {
             found.push(format!("{entity:?}: its policy {policy:?} ({link:?}) is missing"));

@@ -6,10 +6,11 @@ use crate::authorize::Ask;
 use crate::caller::Identity;
 use crate::command::*;
 use crate::error::Error;
+use crate::operations::Operation;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::Tx;
-use policy::{Dialect, name};
+use policy::{Dialect, Fact, TagOf, name};
 
 /// What a command is about: its resource as it is stored, and the keys of its action.
 pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
@@ -21,7 +22,7 @@ pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
     let resource = match command {
         C::CreateServiceLinkedRole { principal, suffix, .. } => {
             let arn = crate::linked::future_arn(tx, &account, principal, suffix.as_ref())?;
-            return Ok(creation(principal, arn, account));
+            return Ok(creation(tx, principal, arn, account));
         }
         C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
             let known = tx.state().task(task).filter(|t| t.account == account);
@@ -54,7 +55,7 @@ pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
         }
         other => at.named(other),
     };
-    let mut ask = Ask::new(&operation.action(), resource, Some(account));
+    let mut ask = Ask::new(dialect, &operation.action(dialect), resource, Some(account));
     at.keys(command, &mut ask);
     Ok(ask)
 }
@@ -77,9 +78,11 @@ pub fn renamed(
 }
 
 /// The question of who makes a service-linked role.
-pub fn creation(principal: &str, role_arn: String, account: AccountId) -> Ask {
-    let mut ask = Ask::new("iam:CreateServiceLinkedRole", Some(role_arn), Some(account));
-    ask.set("iam:AWSServiceName", principal);
+pub fn creation(tx: &Tx<'_>, principal: &str, role_arn: String, account: AccountId) -> Ask {
+    let dialect = tx.dialect(&account).unwrap_or_default();
+    let action = Operation::CreateServiceLinkedRole.action(dialect);
+    let mut ask = Ask::new(dialect, &action, Some(role_arn), Some(account));
+    ask.set(Fact::LinkedService, principal);
     ask
 }
 
@@ -151,7 +154,7 @@ impl Target<'_, '_> {
     }
 
     fn policy(&self, policy: &PolicyTarget) -> String {
-        let stored = crate::managed_policy::find(self.tx, policy).ok();
+        let stored = crate::managed_policy::find(self.tx, &self.account, policy).ok();
         stored.map_or_else(
             || policy.text.clone(),
             |found| crate::managed_policy::arn_of(self.tx, &self.account, &found),
@@ -179,23 +182,23 @@ impl Target<'_, '_> {
             | C::DetachRolePolicy { policy, .. }
             | C::AttachUserPolicy { policy, .. }
             | C::DetachUserPolicy { policy, .. } => {
-                ask.set("iam:PolicyARN", &self.policy(policy));
+                ask.set(Fact::PolicyArn, &self.policy(policy));
             }
             C::PutRolePermissionsBoundary { policy, .. } => {
-                ask.set("iam:PermissionsBoundary", &self.policy(policy));
+                ask.set(Fact::Boundary, &self.policy(policy));
             }
             C::CreateRole { boundary, tags, .. } | C::CreateUser { boundary, tags, .. } => {
                 if let Some(policy) = boundary {
-                    ask.set("iam:PermissionsBoundary", &self.policy(policy));
+                    ask.set(Fact::Boundary, &self.policy(policy));
                 }
                 self.request_tags(tags, ask);
             }
             C::CreatePolicy { tags, .. } | C::TagRole { tags, .. } => self.request_tags(tags, ask),
             C::GetServiceLinkedRoleDeletionStatus { principal, .. } => {
-                ask.set("iam:AWSServiceName", principal);
+                ask.set(Fact::LinkedService, principal);
             }
             C::UntagRole { keys, .. } => {
-                ask.set_list("aws:TagKeys", keys.iter().map(ToString::to_string).collect());
+                ask.set_list(Fact::TagKeys, keys.iter().map(ToString::to_string).collect());
             }
             _ => {}
         }
@@ -211,7 +214,7 @@ impl Target<'_, '_> {
     fn stored_keys(&self, command: &Command, ask: &mut Ask) {
         let state = self.tx.state();
         if let Some(target) = policy_of(command) {
-            let row = crate::managed_policy::find(self.tx, target).ok();
+            let row = crate::managed_policy::find(self.tx, &self.account, target).ok();
             if let Some(PolicyRef::Customer(id)) = row
                 && let Some(row) = state.policy_by_id(&id)
             {
@@ -226,7 +229,7 @@ impl Target<'_, '_> {
                 match &role.kind {
                     RoleKind::Own(own) => self.boundary(&own.grants, ask),
                     RoleKind::Linked(linked) => {
-                        ask.set("iam:AWSServiceName", linked.template.principal.as_str());
+                        ask.set(Fact::LinkedService, linked.template.principal.as_str());
                     }
                 }
             }
@@ -242,10 +245,10 @@ impl Target<'_, '_> {
     /// The boundary that a principal has, unless the request is about another.
     fn boundary(&self, grants: &Grants, ask: &mut Ask) {
         if let Some(boundary) = &grants.boundary
-            && ask.context.get("iam:PermissionsBoundary").is_none()
+            && !ask.tells(Fact::Boundary)
         {
             let arn = crate::managed_policy::arn_of(self.tx, &self.account, boundary);
-            ask.set("iam:PermissionsBoundary", &arn);
+            ask.set(Fact::Boundary, &arn);
         }
     }
 
@@ -274,7 +277,6 @@ fn policy_of(command: &Command) -> Option<&PolicyTarget> {
 
 fn resource_tags(tags: &Tags, ask: &mut Ask) {
     for (key, value) in tags.iter() {
-        ask.set(&format!("aws:ResourceTag/{key}"), value.as_str());
-        ask.set(&format!("iam:ResourceTag/{key}"), value.as_str());
+        ask.set_tag(TagOf::Resource, key, value);
     }
 }

@@ -113,6 +113,11 @@ fn is_id(text: &str) -> bool {
     every(text, |b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
+/// Keys of sessions in the Alibaba dialect have a point behind their class. [src: ALIBABA.md 9]
+fn is_key_id(text: &str) -> bool {
+    is_id(text.strip_prefix("STS.").unwrap_or(text))
+}
+
 fn is_uuid(text: &str) -> bool {
     every(text, |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-')
 }
@@ -211,13 +216,13 @@ texts! {
     /// A resource that uses a role, as its service names it.
     ResourceName: 1..=1024, "[\\u0021-\\u007E]+", is_resource;
     /// An access key's id.
-    KeyId: 16..=128, "[\\w]*", is_id;
+    KeyId: 16..=128, "[\\w]*", is_key_id;
     /// A role's unique id, never used again.
-    RoleId: 21..=21, "[A-Z0-9]+", is_id;
+    RoleId: 18..=21, "[A-Z0-9]+", is_id;
     /// A user's unique id, never used again.
-    UserId: 21..=21, "[A-Z0-9]+", is_id;
+    UserId: 18..=21, "[A-Z0-9]+", is_id;
     /// A managed policy's unique id, never used again.
-    PolicyId: 21..=21, "[A-Z0-9]+", is_id;
+    PolicyId: 18..=21, "[A-Z0-9]+", is_id;
     /// A deletion task's random id.
     TaskId: 36..=36, "[0-9a-f-]{36}", is_uuid;
     /// A tag's key.

@@ -3,6 +3,7 @@
 //! Dropped, it never happened. Every change goes through `State::apply` at once, so that the call
 //! sees what it did. Not here: the order of things ([`crate::handle`]).
 
+use crate::caller::Identity;
 use crate::error::Error;
 use crate::rows::*;
 use crate::seal::Keyring;
@@ -18,6 +19,46 @@ pub struct Env<'a> {
     pub random: &'a mut dyn FnMut(&mut [u8]),
     /// The installation's keys.
     pub keyring: &'a Keyring,
+}
+
+/// What a unique id is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A user.
+    User,
+    /// A role.
+    Role,
+    /// A managed policy.
+    Policy,
+}
+
+impl Class {
+    /// What ids of this class begin with in the AWS dialect. [src: AWS.md 2.1]
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::User => "AIDA",
+            Self::Role => "AROA",
+            Self::Policy => "ANPA",
+        }
+    }
+
+    /// What ids of this class begin with in the Alibaba dialect.
+    fn digit(self) -> char {
+        match self {
+            Self::User => '2',
+            Self::Role => '3',
+            Self::Policy => '4',
+        }
+    }
+}
+
+/// How long an access key lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyClass {
+    /// Until it is deleted.
+    LongTerm,
+    /// As long as its session.
+    Session,
 }
 
 /// One call at work.
@@ -141,43 +182,77 @@ impl<'a> Tx<'a> {
         uuid(self.random::<16>())
     }
 
-    /// A unique id: a prefix of four letters and 17 random ones, 85 bits.
-    pub fn unique_id(&mut self, prefix: &str) -> String {
-        let random = self.random::<17>();
-        let letters = random.iter().map(|b| base32(b & 31));
-        prefix.chars().chain(letters).collect()
+    /// A new unique id, in the form of the account's dialect: of AWS a prefix of four letters and 17
+    /// random ones (85 bits), of Alibaba 18 digits (56 bits).
+    ///
+    /// Errors: `Internal` when no free id was found, which means a broken random source.
+    pub fn new_id<T: Text>(&mut self, account: &AccountId, class: Class) -> Result<T, Error> {
+        let dialect = self.dialect(account)?;
+        for _ in 0..8 {
+            let text = match dialect {
+                Dialect::Aws => {
+                    let random = self.random::<17>();
+                    let letters = random.iter().map(|b| base32(b & 31));
+                    class.prefix().chars().chain(letters).collect()
+                }
+                Dialect::Alibaba => {
+                    let number = u64::from_be_bytes(self.random()) % 100_000_000_000_000_000;
+                    format!("{}{number:017}", class.digit())
+                }
+            };
+            if !self.state.knows_id(class, &text) {
+                return T::read(&text).map_err(|_| Error::Internal("a unique id"));
+            }
+        }
+        Err(Error::Internal("no free unique id"))
     }
 
-    /// A new access key id: a prefix of four letters and 16 more. Of an account of 12 digits it
-    /// tells the account, as the vendor's do: 40 bits of account, the rest random.
+    /// A new access key id, in the form of the account's dialect. In AWS's it is a prefix of four
+    /// letters and 16 more that tell the account, as the vendor's do: 40 bits of account, the rest
+    /// random. In Alibaba's it is a prefix and random letters.
     ///
     /// Errors: `Internal` when no free id was found, which means a broken random source.
     pub fn new_key_id(
         &mut self,
-        prefix: &str,
+        class: KeyClass,
         account: Option<&AccountId>,
     ) -> Result<KeyId, Error> {
+        let dialect = account.map(|a| self.dialect(a)).transpose()?.unwrap_or_default();
         for _ in 0..8 {
-            let mut bits = u128::from_be_bytes(self.random::<16>()) & ((1 << 80) - 1);
-            let number = account.and_then(|a| a.as_str().parse::<u64>().ok());
-            match number.filter(|n| *n < (1 << 40)) {
-                Some(account) => {
-                    // Bit 79 says that an account follows; 40 bits of it stand above 39 random ones.
-                    bits = (bits & ((1 << 39) - 1)) | (u128::from(account) << 39) | (1 << 79);
-                }
-                None => bits &= (1 << 79) - 1,
-            }
-            let letters = (0..16).rev().map(|i| {
-                let five = u8::try_from((bits >> (5 * i)) & 31).unwrap_or(0);
-                base32(five)
-            });
-            let text: String = prefix.chars().chain(letters).collect();
+            let text: String = match (dialect, class) {
+                (Dialect::Aws, KeyClass::LongTerm) => self.key_text("AKIA", account),
+                (Dialect::Aws, KeyClass::Session) => self.key_text("ASIA", account),
+                (Dialect::Alibaba, KeyClass::LongTerm) => self.random_text("LTAI"),
+                (Dialect::Alibaba, KeyClass::Session) => self.random_text("STS."),
+            };
             match KeyId::parse(&text) {
                 Ok(id) if self.state.key(&id).is_none() => return Ok(id),
                 _ => {}
             }
         }
         Err(Error::Internal("no free access key id"))
+    }
+
+    fn random_text(&mut self, prefix: &str) -> String {
+        let random = self.random::<20>();
+        prefix.chars().chain(random.iter().map(|b| base32(b & 31))).collect()
+    }
+
+    fn key_text(&mut self, prefix: &str, account: Option<&AccountId>) -> String {
+        let mut bits = u128::from_be_bytes(self.random::<16>()) & ((1 << 80) - 1);
+        let number = account.and_then(|a| a.as_str().parse::<u64>().ok());
+        match number.filter(|n| *n < (1 << 40)) {
+            Some(account) => {
+                // Bit 79 says that an account follows; 40 bits of it stand above 39 random ones.
+                bits = (bits & ((1 << 39) - 1)) | (u128::from(account) << 39) | (1 << 79);
+            }
+            None => bits &= (1 << 79) - 1,
+        }
+        let letters = (0..16).rev().map(|i| {
+            let five = u8::try_from((bits >> (5 * i)) & 31).unwrap_or(0);
+            base32(five)
+        });
+        prefix.chars().chain(letters).collect()
     }
 
     /// A new secret access key: 40 characters, 240 bits.
@@ -193,6 +268,11 @@ impl<'a> Tx<'a> {
     pub fn dialect(&self, account: &AccountId) -> Result<Dialect, Error> {
         let missing = || Error::NoSuchEntity(crate::error::Entity::Account(account.to_string()));
         self.state.account(account).map(|a| a.dialect).ok_or_else(missing)
+    }
+
+    /// The dialect of a caller's account; of a caller without one the default.
+    pub fn dialect_of(&self, me: &Identity) -> Dialect {
+        me.dialect(&self.state)
     }
 
     /// A role's ARN.
@@ -216,7 +296,8 @@ impl<'a> Tx<'a> {
 
 /// The account that an access key id tells; `None` for an id that tells none.
 pub fn account_in_key_id(key: &KeyId) -> Option<AccountId> {
-    let digits = key.as_str().get(4..20)?;
+    let digits = key.as_str().strip_prefix("AKIA").or(key.as_str().strip_prefix("ASIA"))?;
+    let digits = digits.get(..16)?;
     let mut bits: u128 = 0;
     for c in digits.bytes() {
         let five = match c {
@@ -270,13 +351,28 @@ mod tests {
         let mut env = Env { now_ms: 0, random: &mut random, keyring: &keyring };
         let state = State::default();
         let mut tx = Tx::begin(&state, &mut env);
-        for account in ["000000000000", "123456789012", "999999999999"] {
-            let account = AccountId::parse(account).unwrap();
-            let id = tx.new_key_id("AKIA", Some(&account)).unwrap();
+        let mut account = |id: &str, dialect: Dialect| {
+            let id = AccountId::parse(id).unwrap();
+            let row = Account { id: id.clone(), dialect, created_ms: 0, role_quota: 0 };
+            tx.put(Row::Account(row));
+            id
+        };
+        let aws = ["000000000000", "123456789012", "999999999999"];
+        let aws = aws.map(|id| account(id, Dialect::Aws));
+        let alibaba = account("1234567890123456", Dialect::Alibaba);
+        for account in aws {
+            let id = tx.new_key_id(KeyClass::LongTerm, Some(&account)).unwrap();
             assert_eq!(id.as_str().len(), 20);
             assert_eq!(account_in_key_id(&id), Some(account));
         }
-        let id = tx.new_key_id("AKIA", None).unwrap();
+        for (class, prefix) in [(KeyClass::LongTerm, "LTAI"), (KeyClass::Session, "STS.")] {
+            let id = tx.new_key_id(class, Some(&alibaba)).unwrap();
+            assert!(id.as_str().starts_with(prefix), "{id}");
+            assert_eq!(account_in_key_id(&id), None);
+        }
+        let id: RoleId = tx.new_id(&alibaba, Class::Role).unwrap();
+        assert!(id.as_str().starts_with('3') && id.as_str().len() == 18, "{id}");
+        let id = tx.new_key_id(KeyClass::LongTerm, None).unwrap();
         assert_eq!(account_in_key_id(&id), None);
     }
 }

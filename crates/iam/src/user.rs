@@ -6,7 +6,7 @@ use crate::error::{Conflict, Entity, Error, Quota};
 use crate::role::tag_list;
 use crate::rows::*;
 use crate::text::*;
-use crate::tx::Tx;
+use crate::tx::{Class, Tx};
 use crate::{access_key, limits, listing, managed_policy};
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ fn create(
     if tx.state().users_of(account, None).count() >= quota {
         return Err(Error::QuotaExceeded(Quota::Users, quota));
     }
-    let id = UserId::parse(&tx.unique_id("AIDA")).map_err(|_| Error::Internal("user id"))?;
+    let id = tx.new_id(account, Class::User)?;
     let row = User {
         account: account.clone(),
         id,

@@ -14,6 +14,7 @@ pub mod decision;
 pub mod document;
 pub mod engine;
 pub mod explain;
+pub mod fact;
 pub mod json;
 pub mod key;
 pub mod lint;
@@ -41,6 +42,7 @@ pub use document::{
 };
 pub use engine::Engine;
 pub use explain::{Closest, Explanation, Failing, Suggestion, explain};
+pub use fact::{Fact, TagOf};
 pub use key::Key;
 pub use lint::{Finding, Severity, check, check_with};
 pub use lint_facts::{ActionFact, ActionFacts};

@@ -108,6 +108,14 @@ pub fn role(dialect: Dialect, account: &str, path: &str, name: &str) -> String {
     }
 }
 
+/// The owner that stands in the names of the policies that belong to no account. [src: AWS.md 2.1; ALIBABA.md 9]
+pub fn system_owner(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Aws => "aws",
+        Dialect::Alibaba => "system",
+    }
+}
+
 /// The name of a managed policy; the account `aws` (or `system` for Alibaba) marks the vendor's own.
 pub fn policy(dialect: Dialect, account: &str, path: &str, name: &str) -> String {
     match dialect {

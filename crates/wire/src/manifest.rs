@@ -1,8 +1,9 @@
 //! Manifests: what a linked service says of itself, in TOML or JSON. Unknown members are errors.
 
 use iam::command::Manifest;
-use iam::rows::{PermissionsPolicy, SuffixRule, Template, UsageSource};
+use iam::rows::{Documents, PermissionsPolicy, SuffixRule, Template, UsageSource};
 use iam::text::*;
+use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,8 +49,12 @@ pub struct RoleText {
     /// The description a role gets when the service has it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Its permissions.
-    pub policy: serde_json::Value,
+    /// Its permissions in accounts of the AWS dialect, which cannot have the role without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
+    /// Its permissions in accounts of the Alibaba dialect, which cannot have the role without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_policy: Option<serde_json::Value>,
 }
 
 /// Reads a manifest's text: JSON when it begins with a brace, else TOML.
@@ -83,9 +88,21 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
 }
 
 fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> {
-    let text = role.policy.to_string();
-    let document = PermissionsPolicy::parse(&text)
-        .map_err(|e| format!("the policy of role `{}`: {e}", role.name))?;
+    let read = |member: &str, value: &Option<serde_json::Value>, dialect: Dialect| {
+        let document = |value: &serde_json::Value| {
+            PermissionsPolicy::parse(&value.to_string(), dialect)
+                .map_err(|e| format!("`{member}` of role `{}`: {e}", role.name))
+        };
+        value.as_ref().map(document).transpose()
+    };
+    let documents = Documents {
+        aws: read("policy", &role.policy, Dialect::Aws)?,
+        alibaba: read("ram_policy", &role.ram_policy, Dialect::Alibaba)?,
+    };
+    if documents == Documents::default() {
+        let name = &role.name;
+        return Err(format!("role `{name}`: expected `policy`, `ram_policy` or both; found none"));
+    }
     let principal = match &role.principal {
         Some(text) => field("principal", text)?,
         None => service.clone(),
@@ -96,7 +113,7 @@ fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> 
         policy: field("policy_name", &role.policy_name)?,
         suffix: role.suffix,
         description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
-        versions: BTreeMap::from([(1, document)]),
+        versions: BTreeMap::from([(1, documents)]),
         version: 1,
     })
 }
@@ -114,6 +131,11 @@ fn field<T: Text>(name: &str, text: &str) -> Result<T, String> {
     })
 }
 
+fn document(template: &Template, dialect: Dialect) -> Option<serde_json::Value> {
+    let found = template.versions.get(&template.version)?.of(dialect)?;
+    serde_json::from_str(found.text()).ok()
+}
+
 /// A stored service as a manifest, for showing.
 pub fn show(service: &iam::rows::Service) -> ManifestText {
     let roles = service.templates.values().map(|t| RoleText {
@@ -122,11 +144,8 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         policy_name: t.policy.to_string(),
         suffix: t.suffix,
         description: t.description.as_ref().map(ToString::to_string),
-        policy: t
-            .versions
-            .get(&t.version)
-            .and_then(|p| serde_json::from_str(p.text()).ok())
-            .unwrap_or(serde_json::Value::Null),
+        policy: document(t, Dialect::Aws),
+        ram_policy: document(t, Dialect::Alibaba),
     });
     ManifestText {
         service: service.name.to_string(),

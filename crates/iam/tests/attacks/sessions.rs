@@ -224,7 +224,7 @@ fn atk_e09_a_release_counts_on_every_way_in() {
 fn atk_e11_tags_and_source_identity_go_on_along_a_chain() {
     let (mut world, people) = base();
     let open = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}]}"#;
-    let trust = TrustPolicy::parse(open).unwrap();
+    let trust = TrustPolicy::parse(open, policy::Dialect::Aws).unwrap();
     world.ok(&people.root, Command::UpdateAssumeRolePolicy { role: t("plain"), trust });
     let tag = |key: &str, value: &str| (t::<TagKey>(key), t::<TagValue>(value));
     let first = AssumeRole {

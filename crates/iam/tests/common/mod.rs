@@ -70,7 +70,7 @@ pub fn t<T: Text>(text: &str) -> T {
 }
 
 pub fn permissions(text: &str) -> PermissionsPolicy {
-    PermissionsPolicy::parse(text).unwrap()
+    PermissionsPolicy::parse(text, Dialect::Aws).unwrap()
 }
 
 pub fn allow(action: &str, resource: &str) -> PermissionsPolicy {
@@ -79,12 +79,19 @@ pub fn allow(action: &str, resource: &str) -> PermissionsPolicy {
     ))
 }
 
+pub fn ram_allow(action: &str, resource: &str) -> PermissionsPolicy {
+    let text = format!(
+        r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}]}}"#
+    );
+    PermissionsPolicy::parse(&text, Dialect::Alibaba).unwrap()
+}
+
 /// A trust policy with one principal, written as JSON.
 pub fn trust(principal: &str) -> TrustPolicy {
-    TrustPolicy::parse(&format!(
+    let text = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{principal},"Action":"sts:AssumeRole"}}]}}"#
-    ))
-    .unwrap()
+    );
+    TrustPolicy::parse(&text, Dialect::Aws).unwrap()
 }
 
 pub fn trust_account(account: &str) -> TrustPolicy {
@@ -148,7 +155,13 @@ pub fn template(principal: &str, role: &str, suffix: SuffixRule) -> Template {
         policy: t(&format!("{role}ServiceRolePolicy")),
         suffix,
         description: Some(t("Made by its service")),
-        versions: BTreeMap::from([(1, allow("storage:Get*", "*"))]),
+        versions: BTreeMap::from([(
+            1,
+            Documents {
+                aws: Some(allow("storage:Get*", "*")),
+                alibaba: Some(ram_allow("storage:Get*", "*")),
+            },
+        )]),
         version: 1,
     }
 }

@@ -230,12 +230,17 @@ fn atk_d07_a_policy_for_one_action_opens_that_operation_and_no_other() {
         .copied()
         .filter(|operation| operation.facts().guard == Guard::Policy)
         .collect();
-    let actions: BTreeSet<String> = guarded.iter().map(|o| o.action()).collect();
+    let actions: BTreeSet<String> =
+        guarded.iter().map(|o| o.action(policy::Dialect::Aws)).collect();
     assert_eq!(actions.len(), guarded.len(), "two operations share an action");
     for allowed in &guarded {
         let mut fixture = fixture.clone();
         let root = fixture.people.root.clone();
-        fixture.world.put_user_policy(&root, "bare", allow(&allowed.action(), "*"));
+        fixture.world.put_user_policy(
+            &root,
+            "bare",
+            allow(&allowed.action(policy::Dialect::Aws), "*"),
+        );
         let bare = fixture.people.bare.clone();
         for tried in &guarded {
             let (_, outcome) = one(&fixture, &bare, sample(&fixture, *tried));

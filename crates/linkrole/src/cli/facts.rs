@@ -1,6 +1,6 @@
 //! What the linter is told of actions: those that this server knows, with their resources and condition keys.
 
-use ::policy::{ActionFact, ActionFacts, Arn};
+use ::policy::{ActionFact, ActionFacts, Arn, Dialect};
 use iam::operations::{Guard, Operation, Resource};
 
 /// Condition keys that requests for any action may have.
@@ -100,7 +100,7 @@ fn fact(operation: &Operation) -> ActionFact {
         Resource::Policy => vec![name("policy")],
         Resource::InstanceProfile => vec![name("instance-profile")],
     };
-    ActionFact { action: operation.action(), resources, keys: keys(*operation) }
+    ActionFact { action: operation.action(Dialect::Aws), resources, keys: keys(*operation) }
 }
 
 /// The condition keys that the server sets for some operations only, and those of the vendor beside them.

@@ -61,7 +61,7 @@ impl Query {
 
     /// The name that a signature's scope must carry.
     pub fn signing_name(&self) -> &'static str {
-        self.operation.prefix()
+        self.operation.facts().family.prefix(policy::Dialect::Aws)
     }
 
     /// Whether the operation may be asked with a presigned URL: only the one that proves who

@@ -7,7 +7,7 @@ use iam::command::{Paging, PolicyTarget};
 use iam::rows::{PermissionsPolicy, TrustPolicy};
 use iam::text::*;
 use policy::name::{self, Entity};
-use policy::{Document, PolicyKind};
+use policy::{Dialect, Document, PolicyKind};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -208,14 +208,14 @@ impl<'a> Params<'a> {
     /// A permissions policy.
     pub fn permissions(&self, name: &str) -> Option<PermissionsPolicy> {
         let text = self.required_text(name, 1, 131_072)?;
-        self.document(PermissionsPolicy::parse(&text))
+        self.document(PermissionsPolicy::parse(&text, Dialect::Aws))
     }
 
     /// The document of a managed policy, which must be of the present version of the language.
     pub fn managed(&self, name: &str) -> Option<PermissionsPolicy> {
         let text = self.required_text(name, 1, 131_072)?;
-        self.document(Document::parse(&text, PolicyKind::Managed, policy::Dialect::Aws))?;
-        self.document(PermissionsPolicy::parse(&text))
+        self.document(Document::parse(&text, PolicyKind::Managed, Dialect::Aws))?;
+        self.document(PermissionsPolicy::parse(&text, Dialect::Aws))
     }
 
     /// A permissions policy that may be there, of at most so many characters.
@@ -224,13 +224,13 @@ impl<'a> Params<'a> {
             return Some(None);
         }
         let text = self.required_text(name, 1, max)?;
-        self.document(PermissionsPolicy::parse(&text)).map(Some)
+        self.document(PermissionsPolicy::parse(&text, Dialect::Aws)).map(Some)
     }
 
     /// A trust policy.
     pub fn trust(&self, name: &str) -> Option<TrustPolicy> {
         let text = self.required_text(name, 1, 131_072)?;
-        self.document(TrustPolicy::parse(&text))
+        self.document(TrustPolicy::parse(&text, Dialect::Aws))
     }
 
     fn document<T>(&self, parsed: Result<T, policy::ParseError>) -> Option<T> {
@@ -364,18 +364,18 @@ impl<'a> Params<'a> {
 
 /// A managed policy out of its ARN.
 pub fn parse_policy(text: &str) -> Option<PolicyTarget> {
-    let Some(Entity::Policy { account, path, name }) = name::parse_entity(text) else {
+    let Some(Entity::Policy { account, path, name: policy }) = name::parse_entity(text) else {
         return None;
     };
     let account = match account.as_str() {
-        iam::managed_policy::SYSTEM_OWNER => None,
+        owner if owner == name::system_owner(Dialect::Aws) => None,
         id => Some(AccountId::parse(id).ok()?),
     };
     Some(PolicyTarget {
         text: text.to_owned(),
         account,
         path: Path::parse(&path).ok()?,
-        name: PolicyName::parse(&name).ok()?,
+        name: PolicyName::parse(&policy).ok()?,
     })
 }
 
