@@ -1,8 +1,8 @@
 //! Times as the vendors write them.
 
-use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 const SECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -15,6 +15,14 @@ pub fn iso_seconds(at_ms: i64) -> String {
     at.format(SECONDS).unwrap_or_default()
 }
 
+/// The seconds since 1970 of `2026-09-11T15:16:47Z`, the only accepted form.
+pub fn parse_seconds(text: &str) -> Option<i64> {
+    let plain =
+        text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit() || b"-:TZ".contains(&b));
+    let at = PrimitiveDateTime::parse(text, SECONDS).ok().filter(|_| plain)?;
+    Some(at.assume_utc().unix_timestamp())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,5 +33,10 @@ mod tests {
         assert_eq!(iso_seconds(1_789_140_607_999), "2026-09-11T15:30:07Z");
         assert_eq!(iso_seconds(i64::MAX), "9999-12-31T23:59:59Z");
         assert_eq!(iso_seconds(i64::MIN), "0000-01-01T00:00:00Z");
+        assert_eq!(parse_seconds("2026-09-11T15:30:07Z"), Some(1_789_140_607));
+        for text in ["", "2026-09-11T15:30:07", "2026-9-11T15:30:07Z0", "2026-02-30T15:30:07Z"] {
+            assert_eq!(parse_seconds(text), None, "{text}");
+        }
+        assert_eq!(parse_seconds("+026-09-11T15:30:07Z"), None);
     }
 }

@@ -34,6 +34,17 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// Why the header lines of a request were refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LineError {
+    /// A value holds a control character other than a tab, which could end or fold its line.
+    #[error("The header '{}' holds a control character.", .0.escape_default())]
+    Control(String),
+    /// A header that has one value stands more than once.
+    #[error("The header '{}' stands more than once in the request.", .0.escape_default())]
+    Repeated(String),
+}
+
 /// Why a form, a query or a percent-encoded text was refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum FormError {
@@ -81,6 +92,33 @@ impl Request {
             .iter()
             .filter(move |(held, _)| held.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Refuses duplicates of single-valued header lines and characters that end or fold a line.
+    ///
+    /// `is_single` says of a lower-case name whether it can stand once only; those that every
+    /// request has one of are so anyway.
+    pub fn check_lines(&self, is_single: fn(&str) -> bool) -> Result<(), LineError> {
+        let one = ["authorization", "host", "date", "content-type", "content-length"];
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, value) in &self.headers {
+            let name = name.to_ascii_lowercase();
+            if value.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(LineError::Control(name));
+            }
+            let single = is_single(&name) || one.contains(&name.as_str());
+            if single && !seen.insert(name.clone()) {
+                return Err(LineError::Repeated(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the body is a form.
+    #[must_use]
+    pub fn has_form(&self) -> bool {
+        let essence = self.header("content-type").and_then(|t| t.split(';').next());
+        essence.is_some_and(|t| t.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
     }
 
     /// The parameters of a form request: those of the body for `POST`, else those of the query.

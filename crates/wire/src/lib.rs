@@ -6,7 +6,9 @@
 pub mod aws;
 pub mod clock;
 pub mod http;
+mod mac;
 pub mod manifest;
 pub mod native;
+pub mod sign_acs;
 pub mod sign_v4;
 pub mod xml;

@@ -6,14 +6,14 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::http::{Request, hex_digit, parse_form, percent_encode, push_encoded};
+use crate::http::{Request, parse_form, percent_encode, push_encoded};
+use crate::mac::{hex, hmac_sha256};
 
 /// How far the time of a request may lie from the server's, in seconds.
 pub const CLOCK_WINDOW_S: i64 = 15 * 60;
@@ -165,7 +165,7 @@ struct Claim {
 /// Checks everything that needs no key: one carrier, no duplicates, a known algorithm, the shape
 /// of the scope, and that every header that could be acted on is signed.
 pub fn present(request: &Request) -> Result<Option<Presented>, Fault> {
-    check_header_lines(request)?;
+    request.check_lines(is_acted_on).map_err(|error| Fault::incomplete(error.to_string()))?;
     let query = parse_form(&request.query)
         .map_err(|error| Fault::query(format!("The query string is malformed: {error}.")))?;
     let in_query = check_auth_parameters(&query, "query string")?;
@@ -183,32 +183,6 @@ pub fn present(request: &Request) -> Result<Option<Presented>, Fault> {
         (None, true) => claim_of_query(request, &query)?,
     };
     check_claim(request, claim).map(Some)
-}
-
-/// Refuses duplicates of single-valued header lines and characters that end or fold a line.
-fn check_header_lines(request: &Request) -> Result<(), Fault> {
-    let mut seen = std::collections::BTreeSet::new();
-    for (name, value) in &request.headers {
-        let name = name.to_ascii_lowercase();
-        if value.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(Fault::incomplete(format!(
-                "The header '{}' holds a control character.",
-                name.escape_default()
-            )));
-        }
-        if is_single_valued(&name) && !seen.insert(name.clone()) {
-            return Err(Fault::incomplete(format!(
-                "The header '{}' stands more than once in the request.",
-                name.escape_default()
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn is_single_valued(name: &str) -> bool {
-    is_acted_on(name)
-        || matches!(name, "authorization" | "host" | "date" | "content-type" | "content-length")
 }
 
 /// True for the headers that may change what a request means and so must be signed.
@@ -242,7 +216,7 @@ fn check_auth_parameters(parameters: &[(String, String)], place: &str) -> Result
 ///
 /// A body that does not parse as a form is left to its decoder.
 fn check_auth_in_body(request: &Request) -> Result<(), Fault> {
-    if !request.header("content-type").is_some_and(is_form) {
+    if !request.has_form() {
         return Ok(());
     }
     let parameters = str::from_utf8(&request.body).ok().and_then(|text| parse_form(text).ok());
@@ -254,12 +228,6 @@ fn check_auth_in_body(request: &Request) -> Result<(), Fault> {
         ));
     }
     Ok(())
-}
-
-/// True for the media type of a form, whatever its parameters.
-fn is_form(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn claim_of_header(request: &Request, authorization: &str) -> Result<Claim, Fault> {
@@ -480,11 +448,11 @@ fn check_signed_headers(request: &Request, claim: &Claim) -> Result<Vec<String>,
             });
         }
     }
-    for (name, value) in &request.headers {
+    for (name, _) in &request.headers {
         let name = name.to_ascii_lowercase();
         // A form type may stay unsigned (`curl --aws-sigv4` leaves out the one it adds itself):
         // the body is signed, and a form cannot be read as anything else.
-        let must = is_acted_on(&name) || (name == "content-type" && !is_form(value));
+        let must = is_acted_on(&name) || (name == "content-type" && !request.has_form());
         if must && !names.contains(&name.as_str()) {
             return Err(Fault::refused(format!(
                 "'{name}' must be a 'SignedHeader' in the AWS Authorization."
@@ -609,10 +577,10 @@ pub fn signing_key(secret: &str, date: &str, region: &str, service: &str) -> Sig
     let mut long = Zeroizing::new(Vec::with_capacity(secret.len() + 4));
     long.extend_from_slice(b"AWS4");
     long.extend_from_slice(secret.as_bytes());
-    let date_key = Zeroizing::new(hmac(&long, date.as_bytes()));
-    let region_key = Zeroizing::new(hmac(date_key.as_slice(), region.as_bytes()));
-    let service_key = Zeroizing::new(hmac(region_key.as_slice(), service.as_bytes()));
-    Zeroizing::new(hmac(service_key.as_slice(), TERMINATOR.as_bytes()))
+    let date_key = Zeroizing::new(hmac_sha256(&long, date.as_bytes()));
+    let region_key = Zeroizing::new(hmac_sha256(date_key.as_slice(), region.as_bytes()));
+    let service_key = Zeroizing::new(hmac_sha256(region_key.as_slice(), service.as_bytes()));
+    Zeroizing::new(hmac_sha256(service_key.as_slice(), TERMINATOR.as_bytes()))
 }
 
 /// The key to verify with when the access key is unknown, so that the answer costs the same.
@@ -668,7 +636,7 @@ fn check(
         p.service,
         hex(&Sha256::digest(canonical.as_deref().unwrap_or_default()))
     );
-    let expected = hmac(key, text.as_bytes());
+    let expected = hmac_sha256(key, text.as_bytes());
     let equal = bool::from(expected.ct_eq(&p.signature));
     let hash_ok = p.stated_hash.as_deref().is_none_or(|stated| stated == body_hash);
     // A request without a canonical form is refused only here, after the same work.
@@ -743,23 +711,4 @@ fn canonical_query(carrier: Carrier, query: &str) -> Option<String> {
     pairs.sort();
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     Some(pairs.join("&"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(*byte)]).collect()
-}
-
-/// HMAC-SHA256. The key fills a block by hand, as RFC 2104 says, so that nothing can fail.
-fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut block = [0_u8; 64];
-    if key.len() > block.len() {
-        let hashed: [u8; 32] = Sha256::digest(key).into();
-        block.iter_mut().zip(hashed).for_each(|(slot, byte)| *slot = byte);
-    } else {
-        block.iter_mut().zip(key).for_each(|(slot, byte)| *slot = *byte);
-    }
-    let mut mac = Hmac::<Sha256>::new(&block.into());
-    block.zeroize();
-    mac.update(text);
-    mac.finalize().into_bytes().into()
 }
