@@ -254,8 +254,9 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListAttachedRolePolicies { role, .. }
         | C::DeleteRolePermissionsBoundary { role }
         | C::ListInstanceProfilesForRole { role, .. } => put("roleName", role),
-        C::UpdateRole { role, description, max_session_s } => {
+        C::UpdateRole { role, description, max_session_s, trust } => {
             put("roleName", role);
+            trust.iter().for_each(|t| put("assumeRolePolicyDocument", &t.text()));
             description.iter().for_each(|d| put("description", d));
             max_session_s.iter().for_each(|s| put("maxSessionDuration", s));
         }
@@ -293,7 +294,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("userName", user);
             put("path", path);
         }
-        C::UpdateUser { user, new_name, new_path } => {
+        C::UpdateUser { user, new_name, new_path, .. } => {
             put("userName", user);
             new_name.iter().for_each(|n| put("newUserName", n));
             new_path.iter().for_each(|p| put("newPath", p));
@@ -335,9 +336,16 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::GetPolicy { policy }
         | C::ListPolicyVersions { policy, .. }
-        | C::DeletePolicy { policy }
+        | C::DeletePolicy { policy, .. }
         | C::ListEntitiesForPolicy { policy, .. } => put("policyArn", &policy.text),
-        C::CreatePolicyVersion { policy, document, set_default } => {
+        C::UpdatePolicyDescription { policy, description } => {
+            put("policyArn", &policy.text);
+            put("description", description);
+        }
+        C::GetServiceLinkedRoleTemplate { principal } => {
+            principal.iter().for_each(|p| put("aWSServiceName", p));
+        }
+        C::CreatePolicyVersion { policy, document, set_default, .. } => {
             put("policyArn", &policy.text);
             put("policyDocument", &document.text());
             put("setAsDefault", set_default);

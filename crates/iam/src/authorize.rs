@@ -571,7 +571,7 @@ fn granted(
     dialect: Dialect,
     grants: &Grants,
 ) -> (NamedPolicies, Option<NamedPolicies>) {
-    let attached = grants.attached.iter().filter_map(|policy| managed(state, dialect, policy));
+    let attached = grants.attached.keys().filter_map(|policy| managed(state, dialect, policy));
     let inline = grants.inline.iter().map(|(name, policy)| (name.to_string(), policy.clone()));
     // A boundary that is gone allows nothing.
     let bound = |policy: &PolicyRef| managed(state, dialect, policy).into_iter().collect();

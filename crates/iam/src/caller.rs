@@ -160,7 +160,7 @@ pub fn resolve(state: &State, caller: &Caller, now_ms: i64) -> Result<Identity, 
 fn resolve_key(state: &State, id: &KeyId) -> Result<Identity, Error> {
     let key = state.key(id).ok_or(Error::InvalidCredentials)?;
     if key.status != KeyStatus::Active {
-        return Err(Error::InvalidCredentials);
+        return Err(Error::InactiveKey);
     }
     let identity = match &key.owner {
         KeyOwner::Root(account) => root(state, account)?,

@@ -17,6 +17,19 @@ pub struct Paging {
     pub marker: Option<String>,
     /// At most this many items; 100 unless given.
     pub limit: Option<usize>,
+    /// The number of the page, from 1, where pages are counted instead of marked.
+    pub page: Option<usize>,
+}
+
+/// Whose a managed policy is, as a caller says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyOwner {
+    /// The caller's own account.
+    Own,
+    /// This account.
+    Account(AccountId),
+    /// Nobody: linkrole's own policies.
+    System,
 }
 
 /// A managed policy as a caller names it.
@@ -24,8 +37,8 @@ pub struct Paging {
 pub struct PolicyTarget {
     /// The text as given, for errors.
     pub text: String,
-    /// The owner: an account, or none for linkrole's own policies.
-    pub account: Option<AccountId>,
+    /// Its owner.
+    pub owner: PolicyOwner,
     /// Its path.
     pub path: Path,
     /// Its name.
@@ -173,6 +186,9 @@ pub enum Command {
     DeleteServiceLinkedRole {
         role: RoleName,
     },
+    GetServiceLinkedRoleTemplate {
+        principal: Option<String>,
+    },
     GetServiceLinkedRoleDeletionStatus {
         task: TaskId,
         principal: String,
@@ -198,6 +214,7 @@ pub enum Command {
         role: RoleName,
         description: Option<Description>,
         max_session_s: Option<u32>,
+        trust: Option<TrustPolicy>,
     },
     UpdateRoleDescription {
         role: RoleName,
@@ -276,6 +293,7 @@ pub enum Command {
         path: Path,
         boundary: Option<PolicyTarget>,
         tags: Vec<(TagKey, TagValue)>,
+        profile: Profile,
     },
     GetUser {
         user: Option<UserName>,
@@ -288,6 +306,7 @@ pub enum Command {
         user: UserName,
         new_name: Option<UserName>,
         new_path: Option<Path>,
+        profile: Profile,
     },
     DeleteUser {
         user: UserName,
@@ -369,6 +388,7 @@ pub enum Command {
         policy: PolicyTarget,
         document: PermissionsPolicy,
         set_default: bool,
+        rotate: bool,
     },
     SetDefaultPolicyVersion {
         policy: PolicyTarget,
@@ -380,6 +400,11 @@ pub enum Command {
     },
     DeletePolicy {
         policy: PolicyTarget,
+        cascade: bool,
+    },
+    UpdatePolicyDescription {
+        policy: PolicyTarget,
+        description: Description,
     },
     ListEntitiesForPolicy {
         policy: PolicyTarget,
@@ -466,6 +491,7 @@ impl Command {
             GetCallerIdentity LookupEvents ListServices ListAccounts ReadTrail Sweep;
             AssumeRole AuthorizeRequest StepDeletion;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
+            GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
             DeleteRole TagRole UntagRole ListRoleTags PutRolePolicy GetRolePolicy ListRolePolicies
             DeleteRolePolicy AttachRolePolicy DetachRolePolicy ListAttachedRolePolicies
@@ -495,6 +521,8 @@ pub struct RoleView {
     pub boundary: Option<String>,
     /// When and where it was last used.
     pub last_use: Option<Arc<LastUse>>,
+    /// The newest deletion task of a service-linked role.
+    pub deletion: Option<Arc<DeletionTask>>,
 }
 
 /// A role's trust as it is shown.
@@ -548,6 +576,27 @@ pub struct PolicyView {
     pub boundaries: usize,
     /// Whether it can be attached to an ordinary role or user.
     pub attachable: bool,
+    /// Whether it is linkrole's own.
+    pub is_system: bool,
+}
+
+/// An attached managed policy as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttachedView {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: PolicyName,
+    /// Its path.
+    pub path: Path,
+    /// Whether it is linkrole's own.
+    pub is_system: bool,
+    /// What a person wrote about it.
+    pub description: Option<Description>,
+    /// The version in force.
+    pub default_version: u32,
+    /// When it was attached, in milliseconds since 1970.
+    pub attached_ms: i64,
 }
 
 /// One version of a managed policy as it is shown.
@@ -583,6 +632,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The sealed marker of the next page, if there is one.
     pub next: Option<String>,
+    /// How many items there are on all pages, where pages are counted.
+    pub total: Option<usize>,
 }
 
 /// The state of a deletion task as it is shown.
@@ -616,6 +667,7 @@ pub enum Output {
     Roles(Page<RoleView>),
     User(UserView),
     Users(Page<UserView>),
+    Templates(Vec<(Arc<Service>, Template)>),
     Policy(PolicyView),
     Policies(Page<PolicyView>),
     Version(VersionView),
@@ -626,7 +678,7 @@ pub enum Output {
         document: String,
     },
     Names(Page<PolicyName>),
-    Attached(Page<(String, PolicyName)>),
+    Attached(Page<AttachedView>),
     Referrers(Page<(crate::state::EntityRef, String, String)>),
     Tags(Page<(TagKey, TagValue)>),
     NoProfiles,

@@ -28,6 +28,10 @@ pub enum Entity {
     User(String),
     /// A managed policy, as the caller named it.
     Policy(String),
+    /// A managed policy on a role.
+    RoleAttachment(String),
+    /// A managed policy on a user.
+    UserAttachment(String),
     /// A managed policy that was to be attached.
     Attachable(String),
     /// A version of a managed policy.
@@ -113,8 +117,16 @@ pub enum Error {
     AssumeRoleDenied(Box<Denial>),
     /// Root may not assume roles.
     RootMayNotAssume,
-    /// The credentials are unknown, inactive, or their owner is gone.
+    /// The caller's own account has no such role to assume.
+    NoRoleToAssume(Box<Denial>),
+    /// The credentials are unknown, or their owner is gone.
     InvalidCredentials,
+    /// The key is not active.
+    InactiveKey,
+    /// The request was presented before.
+    NonceUsed,
+    /// More requests than can be remembered; later there is room again.
+    TooManyRequests,
     /// The session has ended.
     SessionExpired,
     /// Temporary credentials may not make this call.
@@ -129,6 +141,8 @@ pub enum Error {
     UnknownServicePrincipal(String),
     /// The service's role takes no suffix.
     SuffixRefused(ServiceName),
+    /// The service's role takes no description of the caller's.
+    DescriptionRefused(ServiceName),
     /// Base and suffix make a name that is too long.
     RoleNameTooLong(String),
     /// Trust and permissions of a service-linked role are its service's.
@@ -203,6 +217,12 @@ impl Error {
 
     /// Whether this is a refusal for want of permission.
     pub fn is_denial(&self) -> bool {
-        matches!(self, Self::AccessDenied(_) | Self::AssumeRoleDenied(_) | Self::RootMayNotAssume)
+        matches!(
+            self,
+            Self::AccessDenied(_)
+                | Self::AssumeRoleDenied(_)
+                | Self::NoRoleToAssume(_)
+                | Self::RootMayNotAssume
+        )
     }
 }

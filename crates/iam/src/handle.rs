@@ -137,6 +137,9 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         C::CreateServiceLinkedRole { principal, suffix, description } => {
             linked::create(tx, &account, principal, suffix.as_ref(), description.as_ref())
         }
+        C::GetServiceLinkedRoleTemplate { principal } => {
+            linked::templates(tx, &account, principal.as_deref())
+        }
         C::DeleteServiceLinkedRole { role } => deletion::submit(tx, &account, role),
         C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
             deletion::status(tx, &account, task, principal, role)
@@ -177,6 +180,7 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::SetDefaultPolicyVersion { .. }
         | C::DeletePolicyVersion { .. }
         | C::DeletePolicy { .. }
+        | C::UpdatePolicyDescription { .. }
         | C::ListEntitiesForPolicy { .. } => managed_policy::run(tx, &account, command),
         other => user::run(tx, me, &account, other),
     }

@@ -10,6 +10,7 @@
 
 pub mod access_key;
 pub mod account;
+pub mod attachment;
 pub mod audit;
 pub mod authorize;
 pub mod caller;
@@ -17,12 +18,14 @@ pub mod catalog;
 pub mod command;
 pub mod deletion;
 pub mod error;
+mod grants;
 pub mod handle;
 pub mod limits;
 pub mod linked;
 pub mod listing;
 pub mod managed_policy;
 pub mod operations;
+mod policy_text;
 pub mod role;
 pub mod role_policy;
 pub mod rows;

@@ -1,6 +1,8 @@
 //! Every number that bounds something, with its unit. Not here: limits of the wire itself
 //! (body sizes, parameters), which live with the listener and the dialects.
 
+use policy::Dialect;
+
 /// Roles an account may hold before an ordinary role is refused (service-linked roles count, and
 /// are never refused by it). [src: aws quotas]
 pub const ROLES_PER_ACCOUNT: u32 = 1_000;
@@ -10,12 +12,20 @@ pub const USERS_PER_ACCOUNT: u32 = 5_000;
 pub const POLICIES_PER_ACCOUNT: u32 = 1_500;
 /// Versions of one customer policy.
 pub const VERSIONS_PER_POLICY: usize = 5;
-/// Managed policies attached to one user or role.
-pub const ATTACHED_POLICIES: usize = 10;
+/// Managed policies attached to one user or role: in the AWS dialect all together, in Alibaba's
+/// linkrole's own and the account's own apart. [src: aws quotas; ALIBABA.md 12]
+pub fn attached_policies(dialect: Dialect, is_system: bool) -> usize {
+    if dialect == Dialect::Alibaba && is_system { 20 } else { 10 }
+}
+/// Tags of one resource. [src: aws quotas; ALIBABA.md 12]
+pub fn tags(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Aws => 50,
+        Dialect::Alibaba => 20,
+    }
+}
 /// Access keys of one user, or of an account's root.
 pub const ACCESS_KEYS: usize = 2;
-/// Tags of one resource.
-pub const TAGS: usize = 50;
 /// Characters of a managed policy, white space not counted.
 pub const MANAGED_POLICY_SIZE: usize = 6_144;
 /// Characters of all inline policies of a role, white space not counted.

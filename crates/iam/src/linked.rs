@@ -9,7 +9,7 @@ use crate::error::{Error, Quota};
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::{Class, Tx};
-use crate::{authorize, limits, managed_policy, role};
+use crate::{authorize, limits, role};
 use policy::{Dialect, name};
 use std::sync::Arc;
 
@@ -67,7 +67,20 @@ pub fn create(
     description: Option<&Description>,
 ) -> Result<Output, Error> {
     let (service, template) = template(tx, account, principal)?;
-    let name = role_name(tx.dialect(account)?, &template, suffix)?;
+    let dialect = tx.dialect(account)?;
+    let name = role_name(dialect, &template, suffix)?;
+    // In the Alibaba dialect only one of several roles is told apart by a description.
+    if dialect == Dialect::Alibaba
+        && description.is_some()
+        && template.suffix == SuffixRule::Refused
+    {
+        return Err(Error::DescriptionRefused(template.principal));
+    }
+    let given = match dialect {
+        Dialect::Aws => None,
+        Dialect::Alibaba => template.description.as_ref(),
+    };
+    let description = description.or(given);
     if tx.state().role(account, &name.folded()).is_some() {
         return Err(Error::RoleNameTaken(name));
     }
@@ -108,6 +121,23 @@ pub fn ensure(
     let description = template.description.clone();
     let role = make(tx, &account, service, &template, name, suffix, description)?;
     Ok(Output::Ensured { role: role::view(tx, &role), created: true })
+}
+
+/// What the catalogue says of the role of one principal, or of all that this account can have.
+///
+/// Errors: `UnknownServicePrincipal`.
+pub fn templates(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    principal: Option<&str>,
+) -> Result<Output, Error> {
+    if let Some(principal) = principal {
+        return Ok(Output::Templates(vec![template(tx, account, principal)?]));
+    }
+    let dialect = tx.dialect(account)?;
+    let all = tx.state().services().flat_map(|s| s.templates.values().map(move |t| (s, t)));
+    let offered = all.filter(|(_, t)| t.is_offered_in(dialect));
+    Ok(Output::Templates(offered.map(|(s, t)| (s.clone(), t.clone())).collect()))
 }
 
 /// The service and template behind a principal, byte for byte.
@@ -167,6 +197,7 @@ fn make(
         name,
         path,
         created_ms: tx.now(),
+        updated_ms: 0,
         description,
         tags: Tags::default(),
         max_session_s: limits::SESSION_DEFAULT_S,
@@ -183,20 +214,6 @@ fn make(
     };
     tx.note("roleId", row.id.to_string());
     Ok(role::store(tx, row))
-}
-
-/// The one policy attached to a service-linked role, as it is shown.
-pub fn shown_policy(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    template: &TemplateRef,
-) -> Vec<(String, PolicyName, Path)> {
-    let shown = tx.state().template(&template.principal).and_then(|(_, found)| {
-        let path = Path::parse(RESERVED_PATH).ok()?;
-        let policy = PolicyRef::System { path: path.clone(), name: found.policy.clone() };
-        Some((managed_policy::arn_of(tx, account, &policy), found.policy.clone(), path))
-    });
-    shown.into_iter().collect()
 }
 
 /// The roles of one principal in one account.

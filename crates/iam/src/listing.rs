@@ -22,8 +22,20 @@ pub fn cut<I, T>(
     key: impl Fn(&I) -> String,
     view: impl Fn(I) -> T,
 ) -> Result<Page<T>, Error> {
-    let after = after(tx, account, place, paging)?;
     let limit = paging.limit.unwrap_or(DEFAULT);
+    if let Some(page) = paging.page {
+        let mut total = 0;
+        let mut taken = Vec::new();
+        let first = page.saturating_sub(1).saturating_mul(limit);
+        for item in items {
+            if total >= first && taken.len() < limit {
+                taken.push(view(item));
+            }
+            total += 1;
+        }
+        return Ok(Page { items: taken, next: None, total: Some(total) });
+    }
+    let after = after(tx, account, place, paging)?;
     let mut taken = Vec::new();
     let mut last = None;
     let mut more = false;
@@ -40,7 +52,7 @@ pub fn cut<I, T>(
         taken.push(view(item));
     }
     let next = more.then_some(last).flatten().map(|last| seal(tx, account, place, &last));
-    Ok(Page { items: taken, next })
+    Ok(Page { items: taken, next, total: None })
 }
 
 /// The key after which a page begins.

@@ -15,9 +15,15 @@ use std::collections::BTreeMap;
 pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Output, Error> {
     use Command as C;
     match command {
-        C::CreatePolicy { name, path, document, description, tags } => {
-            create(tx, account, name, path, document, description.clone(), tag_list(tags)?)
-        }
+        C::CreatePolicy { name, path, document, description, tags } => create(
+            tx,
+            account,
+            name,
+            path,
+            document,
+            description.clone(),
+            tag_list(tx, account, tags)?,
+        ),
         C::GetPolicy { policy } => {
             let found = find_usable(tx, account, policy)?;
             view(tx, account, &found).map(Output::Policy)
@@ -43,8 +49,23 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
         C::ListPolicies { scope, attached_only, prefix, paging } => {
             list(tx, account, *scope, *attached_only, prefix, paging)
         }
-        C::CreatePolicyVersion { policy, document, set_default } => {
+        C::UpdatePolicyDescription { policy, description } => {
             let mut row = customer(tx, account, policy)?;
+            row.description = Some(description.clone());
+            row.updated_ms = tx.now();
+            tx.put(Row::Policy(row));
+            view(tx, account, &find_usable(tx, account, policy)?).map(Output::Policy)
+        }
+        C::CreatePolicyVersion { policy, document, set_default, rotate } => {
+            let mut row = customer(tx, account, policy)?;
+            let in_force = row.default_version;
+            let oldest = row.versions.keys().find(|number| **number != in_force).copied();
+            if *rotate
+                && row.versions.len() >= limits::VERSIONS_PER_POLICY
+                && let Some(oldest) = oldest
+            {
+                row.versions.remove(&oldest);
+            }
             if row.versions.len() >= limits::VERSIONS_PER_POLICY {
                 return Err(Error::QuotaExceeded(
                     Quota::PolicyVersions,
@@ -90,12 +111,15 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             tx.put(Row::Policy(row));
             Ok(Output::Done)
         }
-        C::DeletePolicy { policy } => {
+        C::DeletePolicy { policy, cascade } => {
             let row = customer(tx, account, policy)?;
+            if *cascade {
+                detach_everywhere(tx, &PolicyRef::Customer(row.id.clone()));
+            }
             if tx.state().links_of(&PolicyRef::Customer(row.id.clone())).next().is_some() {
                 return Err(Error::DeleteConflict(Conflict::AttachedElsewhere));
             }
-            if row.versions.len() > 1 {
+            if row.versions.len() > 1 && !*cascade {
                 return Err(Error::DeleteConflict(Conflict::OtherVersions));
             }
             tx.delete(Key::Policy(account.clone(), row.name.folded()));
@@ -149,6 +173,31 @@ fn create(
     view(tx, account, &PolicyRef::Customer(id)).map(Output::Policy)
 }
 
+/// Detaches a policy from all that it is attached to; what it bounds stays bound.
+fn detach_everywhere(tx: &mut Tx<'_>, policy: &PolicyRef) {
+    let attached = tx.state().links_of(policy).filter(|(_, link)| *link == Link::Attached);
+    let holders: Vec<EntityRef> = attached.map(|(entity, _)| entity.clone()).collect();
+    for holder in holders {
+        match &holder {
+            EntityRef::User(account, name) => {
+                if let Some(mut row) = tx.state().user(account, name).map(|u| (**u).clone()) {
+                    row.grants.attached.remove(policy);
+                    tx.put(Row::User(row));
+                }
+            }
+            EntityRef::Role(account, name) => {
+                let row = tx.state().role(account, name).map(|r| (**r).clone());
+                if let Some(mut row) = row
+                    && let RoleKind::Own(own) = &mut row.kind
+                {
+                    own.grants.attached.remove(policy);
+                    tx.put(Row::Role(row));
+                }
+            }
+        }
+    }
+}
+
 fn check_size(document: &PermissionsPolicy) -> Result<(), Error> {
     if document.document().size() > limits::MANAGED_POLICY_SIZE {
         return Err(Error::QuotaExceeded(Quota::PolicySize, limits::MANAGED_POLICY_SIZE));
@@ -165,7 +214,12 @@ fn no_version(policy: &PolicyTarget, version: u32) -> Error {
 /// Errors: `NoSuchEntity`.
 pub fn find(tx: &Tx<'_>, account: &AccountId, target: &PolicyTarget) -> Result<PolicyRef, Error> {
     let missing = || Error::NoSuchEntity(Entity::Policy(target.text.clone()));
-    match &target.account {
+    let owner = match &target.owner {
+        PolicyOwner::Own => Some(account),
+        PolicyOwner::Account(owner) => Some(owner),
+        PolicyOwner::System => None,
+    };
+    match owner {
         Some(owner) => {
             let row = tx.state().policy(owner, &target.name.folded()).ok_or_else(missing)?;
             if row.path != target.path {
@@ -243,7 +297,7 @@ fn is_linked(policy: &PolicyRef) -> bool {
 }
 
 /// The template whose permissions a system policy shows.
-fn linked_template<'a>(
+pub fn linked_template<'a>(
     tx: &'a Tx<'_>,
     dialect: Dialect,
     policy: &PolicyRef,
@@ -307,46 +361,6 @@ pub fn arn_of(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> String {
     }
 }
 
-/// Attached policies as they are shown: ARN, name, path.
-pub fn shown<'a>(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    policies: impl IntoIterator<Item = &'a PolicyRef>,
-) -> Vec<(String, PolicyName, Path)> {
-    let mut shown: Vec<_> = policies
-        .into_iter()
-        .filter_map(|policy| {
-            let arn = arn_of(tx, account, policy);
-            match policy {
-                PolicyRef::Customer(id) => {
-                    let row = tx.state().policy_by_id(id)?;
-                    Some((arn, row.name.clone(), row.path.clone()))
-                }
-                PolicyRef::System { path, name } => Some((arn, name.clone(), path.clone())),
-            }
-        })
-        .collect();
-    shown.sort();
-    shown
-}
-
-/// A page of attached policies, of those whose path begins with a prefix.
-///
-/// Errors: `InvalidMarker`.
-pub fn attached_page(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    place: &[&str],
-    paging: &Paging,
-    prefix: &str,
-    attached: Vec<(String, PolicyName, Path)>,
-) -> Result<Output, Error> {
-    let wanted = attached.into_iter().filter(|(_, _, path)| path.as_str().starts_with(prefix));
-    let key = |(arn, _, _): &(String, PolicyName, Path)| arn.clone();
-    let page = listing::cut(tx, account, place, paging, wanted, key, |(arn, name, _)| (arn, name))?;
-    Ok(Output::Attached(page))
-}
-
 fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyView, Error> {
     let missing = || Error::Internal("a policy went while it was looked at");
     let count = |link: Link| {
@@ -376,6 +390,7 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
                 attachments,
                 boundaries,
                 attachable: true,
+                is_system: false,
             })
         }
         PolicyRef::System { path, name } => {
@@ -400,6 +415,7 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
                 attachments: linked.unwrap_or(attachments),
                 boundaries,
                 attachable: template.is_none(),
+                is_system: true,
             })
         }
     }

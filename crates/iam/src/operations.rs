@@ -126,6 +126,7 @@ operations! {
     CreateServiceLinkedRole             Iam Write Role Policy;
     DeleteServiceLinkedRole             Iam Write Role Policy;
     GetServiceLinkedRoleDeletionStatus  Iam Read  Role Policy;
+    GetServiceLinkedRoleTemplate        Iam Read  None Policy;
     CreateRole                          Iam Write Role Policy;
     GetRole                             Iam Read  Role Policy;
     ListRoles                           Iam Read  None Policy;
@@ -174,6 +175,7 @@ operations! {
     SetDefaultPolicyVersion             Iam Write Policy Policy;
     DeletePolicyVersion                 Iam Write Policy Policy;
     DeletePolicy                        Iam Write Policy Policy;
+    UpdatePolicyDescription             Iam Write Policy Policy;
     ListEntitiesForPolicy               Iam Read  Policy Policy;
     AssumeRole                          Sts Mint  Role Trust;
     GetCallerIdentity                   Sts Read  None Authenticated;

@@ -29,7 +29,7 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
                 pins: BTreeMap::new(),
                 grants: Grants { boundary, ..Grants::default() },
             };
-            let tags = tag_list(tags)?;
+            let tags = tag_list(tx, account, tags)?;
             create(tx, account, role, path, own, description.clone(), *max_session_s, tags)
         }
         C::GetRole { role } => {
@@ -54,8 +54,13 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             )?;
             Ok(Output::Roles(page))
         }
-        C::UpdateRole { role, description, max_session_s } => {
+        C::UpdateRole { role, description, max_session_s, trust } => {
             let mut row = (*find(tx, account, role)?).clone();
+            if let Some(trust) = trust {
+                let own = own_mut(&mut row)?;
+                own.pins = pins(tx, account, trust)?;
+                own.trust = trust.clone();
+            }
             if let Some(seconds) = max_session_s {
                 own_mut(&mut row).map_err(|_| Error::ProtectedDuration(role.clone()))?;
                 row.max_session_s = *seconds;
@@ -63,13 +68,13 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             if description.is_some() {
                 row.description.clone_from(description);
             }
-            store(tx, row);
-            Ok(Output::Done)
+            let row = update(tx, row);
+            Ok(Output::Role(view(tx, &row)))
         }
         C::UpdateRoleDescription { role, description } => {
             let mut row = (*find(tx, account, role)?).clone();
             row.description = Some(description.clone());
-            let row = store(tx, row);
+            let row = update(tx, row);
             Ok(Output::Role(view(tx, &row)))
         }
         C::UpdateAssumeRolePolicy { role, trust } => {
@@ -77,17 +82,17 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             let own = own_mut(&mut row)?;
             own.pins = pins(tx, account, trust)?;
             own.trust = trust.clone();
-            store(tx, row);
+            update(tx, row);
             Ok(Output::Done)
         }
         C::DeleteRole { role } => delete(tx, account, role),
         C::TagRole { role, tags } => {
             let mut row = (*find(tx, account, role)?).clone();
-            tag_list(tags)?;
+            tag_list(tx, account, tags)?;
             for (key, value) in tags {
                 row.tags.set(key.clone(), value.clone());
             }
-            check_tags(&row.tags)?;
+            check_tags(tx, account, &row.tags)?;
             store(tx, row);
             Ok(Output::Done)
         }
@@ -161,6 +166,7 @@ fn create(
         name: role.clone(),
         path: path.clone(),
         created_ms: now,
+        updated_ms: 0,
         description,
         tags,
         max_session_s: max_session_s.unwrap_or(limits::SESSION_DEFAULT_S),
@@ -203,6 +209,12 @@ pub fn own_mut(role: &mut Role) -> Result<&mut OwnRole, Error> {
     }
 }
 
+/// Stores a role that a caller changed.
+fn update(tx: &mut Tx<'_>, role: Role) -> Arc<Role> {
+    let updated_ms = tx.now();
+    store(tx, Role { updated_ms, ..role })
+}
+
 /// Stores a role.
 pub fn store(tx: &mut Tx<'_>, role: Role) -> Arc<Role> {
     tx.put(Row::Role(role.clone()));
@@ -224,6 +236,10 @@ pub fn view(tx: &Tx<'_>, role: &Arc<Role>) -> RoleView {
         trust,
         boundary,
         last_use: tx.state().last_use(&Used::Role(role.id.clone())).cloned(),
+        deletion: match &role.kind {
+            RoleKind::Own(_) => None,
+            RoleKind::Linked(_) => tx.state().last_task(role).cloned(),
+        },
         role: role.clone(),
     }
 }
@@ -292,15 +308,20 @@ fn authorize_dialect(tx: &Tx<'_>, account: &AccountId) -> Option<policy::Dialect
 }
 
 /// Tags from a list. Errors: a key twice, too many.
-pub fn tag_list(tags: &[(TagKey, TagValue)]) -> Result<Tags, Error> {
+pub fn tag_list(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    tags: &[(TagKey, TagValue)],
+) -> Result<Tags, Error> {
     let tags = Tags::from_list(tags).ok_or(Error::DuplicateTags)?;
-    check_tags(&tags)?;
+    check_tags(tx, account, &tags)?;
     Ok(tags)
 }
 
-fn check_tags(tags: &Tags) -> Result<(), Error> {
-    if tags.len() > limits::TAGS {
-        return Err(Error::QuotaExceeded(Quota::Tags, limits::TAGS));
+fn check_tags(tx: &Tx<'_>, account: &AccountId, tags: &Tags) -> Result<(), Error> {
+    let limit = limits::tags(tx.dialect(account)?);
+    if tags.len() > limit {
+        return Err(Error::QuotaExceeded(Quota::Tags, limit));
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The permissions of an account's own roles, and the refusals on everybody else's.
 
+use crate::attachment::Holder;
 use crate::command::*;
 use crate::error::{Entity, Error, Quota};
 use crate::role::{find, own_mut, store};
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::Tx;
-use crate::{limits, linked, listing, managed_policy};
+use crate::{attachment, limits, listing, managed_policy};
 
 /// Runs the operations on a role's permissions.
 pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Output, Error> {
@@ -58,37 +59,26 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
         }
         C::AttachRolePolicy { role, policy } => {
             let mut row = (*find(tx, account, role)?).clone();
-            own_mut(&mut row)?;
-            let found = managed_policy::find_attachable(tx, account, policy)?;
-            let attached = &mut own_mut(&mut row)?.grants.attached;
-            attached.insert(found);
-            if attached.len() > limits::ATTACHED_POLICIES {
-                return Err(Error::QuotaExceeded(
-                    Quota::PoliciesPerRole,
-                    limits::ATTACHED_POLICIES,
-                ));
-            }
+            let grants = &mut own_mut(&mut row)?.grants;
+            attachment::attach(tx, account, Holder::Role, grants, policy)?;
             store(tx, row);
             Ok(Output::Done)
         }
         C::DetachRolePolicy { role, policy } => {
             let mut row = (*find(tx, account, role)?).clone();
-            own_mut(&mut row)?;
-            let found = managed_policy::find_usable(tx, account, policy)?;
-            if !own_mut(&mut row)?.grants.attached.remove(&found) {
-                return Err(Error::NoSuchEntity(Entity::Policy(policy.text.clone())));
-            }
+            let grants = &mut own_mut(&mut row)?.grants;
+            attachment::detach(tx, account, Holder::Role, grants, policy)?;
             store(tx, row);
             Ok(Output::Done)
         }
         C::ListAttachedRolePolicies { role, prefix, paging } => {
             let row = find(tx, account, role)?;
             let attached = match &row.kind {
-                RoleKind::Own(own) => managed_policy::shown(tx, account, &own.grants.attached),
-                RoleKind::Linked(linked) => linked::shown_policy(tx, account, &linked.template),
+                RoleKind::Own(own) => attachment::shown(tx, account, &own.grants),
+                RoleKind::Linked(linked) => attachment::shown_of_linked(tx, &row, &linked.template),
             };
             let place = ["ListAttachedRolePolicies", row.id.as_str(), prefix.as_str()];
-            managed_policy::attached_page(tx, account, &place, paging, prefix, attached)
+            attachment::page(tx, account, &place, paging, prefix, attached)
         }
         C::PutRolePermissionsBoundary { role, policy } => {
             let mut row = (*find(tx, account, role)?).clone();

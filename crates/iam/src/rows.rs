@@ -5,71 +5,13 @@
 //! the tables themselves ([`crate::state`]) and the rules of who may change what.
 
 use crate::text::*;
-use policy::engine::Set;
-use policy::{Dialect, Document, Named, PolicyKind};
+use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-macro_rules! policy_text {
-    ($(#[$doc:meta])* $name:ident, $kind:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<(Document, Arc<Set>)>);
-
-        impl $name {
-            /// Parses the text of a document in a dialect's language.
-            pub fn parse(text: &str, dialect: Dialect) -> Result<Self, policy::ParseError> {
-                let document = Document::parse(text, $kind, dialect)?;
-                let set = Set::new(&[Named { name: "", document: &document }]);
-                Ok(Self(Arc::new((document, Arc::new(set)))))
-            }
-            /// The parsed document.
-            pub fn document(&self) -> &Document {
-                &self.0.0
-            }
-            /// The document as it is evaluated; compiled once, when it was parsed.
-            pub fn set(&self) -> &Arc<Set> {
-                &self.0.1
-            }
-            /// The text as it was given.
-            pub fn text(&self) -> &str {
-                self.0.0.text()
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = String;
-            /// A stored text tells its language by its version: no text is of both.
-            fn try_from(text: String) -> Result<Self, String> {
-                let aws = Self::parse(&text, Dialect::Aws);
-                aws.or_else(|e| Self::parse(&text, Dialect::Alibaba).map_err(|_| e.to_string()))
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.text().to_owned()
-            }
-        }
-
-        impl PartialEq for $name {
-            fn eq(&self, other: &Self) -> bool {
-                self.text() == other.text()
-            }
-        }
-    };
-}
-
-policy_text! {
-    /// A permissions policy: identity, boundary or template.
-    PermissionsPolicy, PolicyKind::Identity
-}
-policy_text! {
-    /// A role's trust policy.
-    TrustPolicy, PolicyKind::Trust
-}
+pub use crate::grants::{Grants, PolicyRef};
+pub use crate::policy_text::{PermissionsPolicy, TrustPolicy};
 
 /// An account: the tenant that owns everything else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,32 +24,6 @@ pub struct Account {
     pub created_ms: i64,
     /// Roles after which an ordinary role is refused.
     pub role_quota: u32,
-}
-
-/// A managed policy as something refers to it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PolicyRef {
-    /// A customer policy, by its unique id: a policy made again under the name is another one.
-    Customer(PolicyId),
-    /// One of linkrole's own policies, by path and name.
-    System {
-        /// Its path.
-        path: Path,
-        /// Its name.
-        name: PolicyName,
-    },
-}
-
-/// What a user or an ordinary role is granted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Grants {
-    /// Attached managed policies.
-    pub attached: BTreeSet<PolicyRef>,
-    /// Inline policies by name.
-    pub inline: BTreeMap<PolicyName, PermissionsPolicy>,
-    /// The permissions boundary.
-    pub boundary: Option<PolicyRef>,
 }
 
 /// A user.
@@ -123,10 +39,48 @@ pub struct User {
     pub path: Path,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: i64,
+    /// When it was last changed, in milliseconds since 1970; 0 if never.
+    #[serde(default)]
+    pub updated_ms: i64,
+    /// What is written of the person behind it.
+    #[serde(default)]
+    pub profile: Profile,
     /// Its tags.
     pub tags: Tags,
     /// Its permissions.
     pub grants: Grants,
+}
+
+/// What is written of the person behind a user. Nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// A name to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<Note>,
+    /// A telephone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mobile_phone: Option<Note>,
+    /// An address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Note>,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments: Option<Note>,
+}
+
+impl Profile {
+    /// Takes over what another one says.
+    pub fn update(&mut self, with: &Self) {
+        let set = |slot: &mut Option<Note>, new: &Option<Note>| {
+            if new.is_some() {
+                slot.clone_from(new);
+            }
+        };
+        set(&mut self.display_name, &with.display_name);
+        set(&mut self.mobile_phone, &with.mobile_phone);
+        set(&mut self.email, &with.email);
+        set(&mut self.comments, &with.comments);
+    }
 }
 
 /// Who an access key speaks for.
@@ -212,6 +166,9 @@ pub struct Role {
     pub path: Path,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: i64,
+    /// When it was last changed, in milliseconds since 1970; 0 if never.
+    #[serde(default)]
+    pub updated_ms: i64,
     /// What a person wrote about it.
     pub description: Option<Description>,
     /// Its tags.

@@ -125,7 +125,12 @@ pub fn assume_role(
     let folded = ask.role.name.folded();
     let role = tx.state().role(&ask.role.account, &folded).cloned();
     let Some(role) = role.filter(|r| tx.role_arn(r) == ask.role.text) else {
-        return Err(denied(tx));
+        // Only of its own account may a caller learn that there is no such role.
+        let own = me.account.as_ref() == Some(&ask.role.account);
+        return Err(match denied(tx) {
+            Error::AssumeRoleDenied(denial) if own => Error::NoRoleToAssume(denial),
+            other => other,
+        });
     };
     // What the session inherits is asked for like what it is given.
     let wanted = Wanted { source, tags: &tags, source_identity: source_identity.as_ref() };
@@ -275,8 +280,9 @@ fn source_identity(me: &Identity, ask: &AssumeRole) -> Result<Option<SourceIdent
 
 fn merge_tags(me: &Identity, ask: &AssumeRole) -> Result<Tags, Error> {
     let mut tags = Tags::from_list(&ask.tags).ok_or(Error::DuplicateTags)?;
-    if tags.len() > limits::TAGS {
-        return Err(Error::QuotaExceeded(crate::error::Quota::Tags, limits::TAGS));
+    let limit = limits::tags(policy::Dialect::Aws);
+    if tags.len() > limit {
+        return Err(Error::QuotaExceeded(crate::error::Quota::Tags, limit));
     }
     let given: BTreeSet<String> = ask.tags.iter().map(|(k, _)| k.as_str().to_lowercase()).collect();
     if ask.transitive.iter().any(|key| !given.contains(&key.as_str().to_lowercase())) {

@@ -230,7 +230,7 @@ impl State {
     }
 
     fn link(&mut self, entity: &EntityRef, grants: &Grants) {
-        for policy in &grants.attached {
+        for policy in grants.attached.keys() {
             self.links.insert((policy.clone(), entity.clone(), Link::Attached));
         }
         if let Some(policy) = &grants.boundary {
@@ -239,7 +239,7 @@ impl State {
     }
 
     fn unlink(&mut self, entity: &EntityRef, grants: &Grants) {
-        for policy in &grants.attached {
+        for policy in grants.attached.keys() {
             self.links.remove(&(policy.clone(), entity.clone(), Link::Attached));
         }
         if let Some(policy) = &grants.boundary {
@@ -470,6 +470,13 @@ impl State {
     /// All open deletion tasks.
     pub fn open_tasks(&self) -> impl Iterator<Item = &Arc<DeletionTask>> {
         self.open_tasks.values().filter_map(|id| self.tasks.get(id))
+    }
+
+    /// The newest deletion task of a role, open or ended.
+    pub fn last_task(&self, role: &Role) -> Option<&Arc<DeletionTask>> {
+        let ended = self.ended_tasks.get(&role.account).into_iter().flat_map(OrdSet::iter).rev();
+        let of_role = |id: &TaskId| self.tasks.get(id).filter(|task| task.role == role.id);
+        self.open_task(&role.id).or_else(|| ended.into_iter().find_map(|(_, id)| of_role(id)))
     }
 
     /// The ended deletion tasks of an account, the oldest first.

@@ -68,7 +68,7 @@ pub fn renamed(
     command: &Command,
     ask: &Ask,
 ) -> Result<Option<Ask>, Error> {
-    let Command::UpdateUser { user, new_name, new_path } = command else { return Ok(None) };
+    let Command::UpdateUser { user, new_name, new_path, .. } = command else { return Ok(None) };
     let account = me.home()?;
     let Some(row) = tx.state().user(&account, &user.folded()) else { return Ok(None) };
     let name = new_name.as_ref().unwrap_or(&row.name);
@@ -269,7 +269,8 @@ fn policy_of(command: &Command) -> Option<&PolicyTarget> {
         | C::CreatePolicyVersion { policy, .. }
         | C::SetDefaultPolicyVersion { policy, .. }
         | C::DeletePolicyVersion { policy, .. }
-        | C::DeletePolicy { policy }
+        | C::DeletePolicy { policy, .. }
+        | C::UpdatePolicyDescription { policy, .. }
         | C::ListEntitiesForPolicy { policy, .. } => Some(policy),
         _ => None,
     }

@@ -77,9 +77,21 @@ fn is_path(text: &str) -> bool {
             && !text.split('/').any(|part| part == "." || part == ".."))
 }
 
-fn is_description(text: &str) -> bool {
+/// What the AWS dialect takes as a description. [src: AWS.md 3.1]
+pub const LATIN_DESCRIPTION: Rule = Rule {
+    min: 0,
+    max: 1_000,
+    pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
+    accepts: is_latin,
+};
+
+fn is_latin(text: &str) -> bool {
     text.chars()
         .all(|c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a1}'..='\u{ff}'))
+}
+
+fn is_written(text: &str) -> bool {
+    text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
 }
 
 fn is_account(text: &str) -> bool {
@@ -199,8 +211,10 @@ texts! {
     PolicyName: 1..=128, "[\\w+=,.@-]+", is_name;
     /// The path of a user, role or policy: `/` or `/…/`.
     Path: 1..=512, "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)", is_path;
-    /// A description: printable Latin-1, tabs and line ends.
-    Description: 0..=1000, "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*", is_description;
+    /// A description: anything but control characters other than tabs and line ends.
+    Description: 0..=1024, "[^\\p{Cc}]*", is_written;
+    /// A remark of a person about a user or group.
+    Note: 0..=256, "[^\\p{Cc}]*", is_written;
     /// A linked service's principal, compared byte for byte.
     ServiceName: 3..=128, "[\\w+=,.@-]+", is_service;
     /// What a caller adds to the name of a service-linked role.

@@ -1,5 +1,6 @@
 //! Users and their permissions.
 
+use crate::attachment::Holder;
 use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Conflict, Entity, Error, Quota};
@@ -7,7 +8,7 @@ use crate::role::tag_list;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::{Class, Tx};
-use crate::{access_key, limits, listing, managed_policy};
+use crate::{access_key, attachment, limits, listing, managed_policy};
 use std::sync::Arc;
 
 /// Runs the operations on users.
@@ -19,12 +20,12 @@ pub fn run(
 ) -> Result<Output, Error> {
     use Command as C;
     match command {
-        C::CreateUser { user, path, boundary, tags } => {
+        C::CreateUser { user, path, boundary, tags, profile } => {
             let boundary = boundary
                 .as_ref()
                 .map(|b| managed_policy::find_boundary(tx, account, b))
                 .transpose()?;
-            create(tx, account, user, path, boundary, tag_list(tags)?)
+            create(tx, account, user, path, boundary, tag_list(tx, account, tags)?, profile.clone())
         }
         C::GetUser { user: Some(user) } => {
             let found = find(tx, account, user)?;
@@ -42,8 +43,8 @@ pub fn run(
             let page = listing::cut(tx, account, &place, paging, found, key, |u| view(tx, u))?;
             Ok(Output::Users(page))
         }
-        C::UpdateUser { user, new_name, new_path } => {
-            rename(tx, account, user, new_name.as_ref(), new_path.as_ref())
+        C::UpdateUser { user, new_name, new_path, profile } => {
+            update(tx, account, user, new_name.as_ref(), new_path.as_ref(), profile)
         }
         C::DeleteUser { user } => delete(tx, account, user),
         C::PutUserPolicy { user, name, document } => {
@@ -86,30 +87,21 @@ pub fn run(
         }
         C::AttachUserPolicy { user, policy } => {
             let mut row = (*find(tx, account, user)?).clone();
-            row.grants.attached.insert(managed_policy::find_attachable(tx, account, policy)?);
-            if row.grants.attached.len() > limits::ATTACHED_POLICIES {
-                return Err(Error::QuotaExceeded(
-                    Quota::PoliciesPerUser,
-                    limits::ATTACHED_POLICIES,
-                ));
-            }
+            attachment::attach(tx, account, Holder::User, &mut row.grants, policy)?;
             tx.put(Row::User(row));
             Ok(Output::Done)
         }
         C::DetachUserPolicy { user, policy } => {
             let mut row = (*find(tx, account, user)?).clone();
-            let found = managed_policy::find_usable(tx, account, policy)?;
-            if !row.grants.attached.remove(&found) {
-                return Err(Error::NoSuchEntity(Entity::Policy(policy.text.clone())));
-            }
+            attachment::detach(tx, account, Holder::User, &mut row.grants, policy)?;
             tx.put(Row::User(row));
             Ok(Output::Done)
         }
         C::ListAttachedUserPolicies { user, prefix, paging } => {
             let row = find(tx, account, user)?;
             let place = ["ListAttachedUserPolicies", row.id.as_str(), prefix.as_str()];
-            let attached = managed_policy::shown(tx, account, &row.grants.attached);
-            managed_policy::attached_page(tx, account, &place, paging, prefix, attached)
+            let attached = attachment::shown(tx, account, &row.grants);
+            attachment::page(tx, account, &place, paging, prefix, attached)
         }
         _ => Err(Error::Internal("not an operation on users")),
     }
@@ -122,6 +114,7 @@ fn create(
     path: &Path,
     boundary: Option<PolicyRef>,
     tags: Tags,
+    profile: Profile,
 ) -> Result<Output, Error> {
     if tx.state().user(account, &user.folded()).is_some() {
         return Err(Error::AlreadyExists(Entity::User(user.to_string())));
@@ -137,6 +130,8 @@ fn create(
         name: user.clone(),
         path: path.clone(),
         created_ms: tx.now(),
+        updated_ms: 0,
+        profile,
         tags,
         grants: Grants { boundary, ..Grants::default() },
     };
@@ -145,12 +140,13 @@ fn create(
     Ok(Output::User(view(tx, &Arc::new(row))))
 }
 
-fn rename(
+fn update(
     tx: &mut Tx<'_>,
     account: &AccountId,
     user: &UserName,
     new_name: Option<&UserName>,
     new_path: Option<&Path>,
+    profile: &Profile,
 ) -> Result<Output, Error> {
     let old = find(tx, account, user)?;
     let mut row = (*old).clone();
@@ -164,9 +160,11 @@ fn rename(
     if let Some(path) = new_path {
         row.path = path.clone();
     }
+    row.profile.update(profile);
+    row.updated_ms = tx.now();
     tx.delete(Key::User(account.clone(), old.name.folded()));
-    tx.put(Row::User(row));
-    Ok(Output::Done)
+    tx.put(Row::User(row.clone()));
+    Ok(Output::User(view(tx, &Arc::new(row))))
 }
 
 fn delete(tx: &mut Tx<'_>, account: &AccountId, user: &UserName) -> Result<Output, Error> {

@@ -76,6 +76,7 @@ fn row_05_whatever_alters_it_is_refused_by_name() {
         role: t(BACKUP_ROLE),
         description: Some(t("x")),
         max_session_s: Some(7_200),
+        trust: None,
     };
     assert_eq!(world.err(&people.root, longer), Error::ProtectedDuration(t(BACKUP_ROLE)));
     // The whole list is in `tests/inventory`.
@@ -92,7 +93,7 @@ fn row_06_its_policy_is_for_no_other_identity() {
         paging: no_paging(),
     };
     let Output::Attached(page) = world.ok(&people.root, attached) else { panic!("no page") };
-    assert_eq!(page.items.first().unwrap().0, policy.text);
+    assert_eq!(page.items.first().unwrap().arn, policy.text);
     let command = Command::AttachUserPolicy { user: t("bare"), policy };
     assert_eq!(world.err(&people.root, command), Error::PolicyNotAttachable);
 }
@@ -203,6 +204,7 @@ fn row_15_16_description_now_and_later_tags_only_later() {
         role: t(BACKUP_ROLE),
         description: Some(t("third")),
         max_session_s: None,
+        trust: None,
     };
     world.ok(&people.root, third);
     world.ok(&people.root, Command::UntagRole { role: t(BACKUP_ROLE), keys: vec![t("team")] });

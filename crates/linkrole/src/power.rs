@@ -49,6 +49,7 @@ impl Node {
             path: Path::parse("/").unwrap(),
             boundary: None,
             tags: Vec::new(),
+            profile: Default::default(),
         };
         self.engine
             .call(Call {

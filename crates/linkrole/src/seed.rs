@@ -2,7 +2,7 @@
 
 use iam::audit::Event;
 use iam::caller::{Call, Caller, Source};
-use iam::command::{Command, Manifest, Output, PolicyTarget};
+use iam::command::{Command, Manifest, Output, PolicyOwner, PolicyTarget};
 use iam::handle::handle;
 use iam::rows::{Change, Installation, Row};
 use iam::seal::{Keyring, Secret};
@@ -95,9 +95,15 @@ impl<'a> Seed<'a> {
             path: path.clone(),
             boundary: None,
             tags: Vec::new(),
+            profile: Default::default(),
         };
         self.call(root.clone(), create)?;
-        let policy = PolicyTarget { text: policy.to_string(), account: None, path, name: policy };
+        let policy = PolicyTarget {
+            text: policy.to_string(),
+            owner: PolicyOwner::System,
+            path,
+            name: policy,
+        };
         self.call(root.clone(), Command::AttachUserPolicy { user: user.clone(), policy })?;
         match self.call(root, Command::CreateAccessKey { user: Some(user) })? {
             Output::Key { key, secret, .. } => Ok(KeyPair { id: key.id.clone(), secret }),

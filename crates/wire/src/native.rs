@@ -261,7 +261,8 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
         }
         "/v1/slr/list" => {
             let ask: ListLinked = read(body)?;
-            let paging = Paging { marker: ask.marker, limit: ask.limit.map(|n| n.clamp(1, 1_000)) };
+            let limit = ask.limit.map(|n| n.clamp(1, 1_000));
+            let paging = Paging { marker: ask.marker, limit, page: None };
             Command::ListRoles { prefix: iam::linked::RESERVED_PATH.to_owned(), paging }.into()
         }
         "/v1/slr/show" => Command::GetRole { role: read::<RoleOnly>(body)?.role }.into(),
@@ -562,6 +563,7 @@ fn body(output: &Output) -> Value {
         | Output::Inline { .. }
         | Output::Names(_)
         | Output::Attached(_)
+        | Output::Templates(_)
         | Output::Referrers(_)
         | Output::Tags(_)
         | Output::NoProfiles

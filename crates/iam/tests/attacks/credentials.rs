@@ -35,8 +35,8 @@ fn atk_a20_atk_a21_only_an_active_key_of_a_living_owner_is_taken_from_the_very_n
     assert!(world.authenticates(&id, None).is_ok());
 
     set_key(&mut world, &people.root, "u", &key, KeyStatus::Inactive);
-    assert_eq!(world.err(&key, Command::GetCallerIdentity), Error::InvalidCredentials);
-    assert_eq!(world.authenticates(&id, None), Err(Error::InvalidCredentials));
+    assert_eq!(world.err(&key, Command::GetCallerIdentity), Error::InactiveKey);
+    assert_eq!(world.authenticates(&id, None), Err(Error::InactiveKey));
     assert!(!world.works(&session), "a session of an inactive key");
     set_key(&mut world, &people.root, "u", &key, KeyStatus::Active);
     assert!(world.works(&key) && world.works(&session));

@@ -191,6 +191,7 @@ fn atk_d13_a_changed_policy_counts_from_the_next_call_on() {
         policy: policy(),
         document: allow("iam:ListRoles", "*"),
         set_default: true,
+        rotate: false,
     };
     world.ok(&people.root, empty);
     assert!(is_denied(&world.call(&session, list())));

@@ -173,13 +173,14 @@ fn atk_f14_its_policy_is_neither_attached_elsewhere_nor_changed_by_anyone() {
             assert_eq!(world.err(&people.root, command), Error::PolicyNotAttachable);
         }
         for command in [
-            Command::DeletePolicy { policy: policy() },
+            Command::DeletePolicy { policy: policy(), cascade: false },
             Command::DeletePolicyVersion { policy: policy(), version: 1 },
             Command::SetDefaultPolicyVersion { policy: policy(), version: 1 },
             Command::CreatePolicyVersion {
                 policy: policy(),
                 document: allow("*", "*"),
                 set_default: true,
+                rotate: false,
             },
         ] {
             assert!(is_denied(&world.call(&people.root, command)));

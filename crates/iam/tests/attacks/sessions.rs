@@ -112,8 +112,12 @@ fn atk_e02_a_chain_ends_by_its_age_and_each_link_within_the_hour() {
     let (mut world, people) = base();
     let mut session = world.assume(&people.admin, assume(PLAIN)).unwrap();
     let long = AssumeRole { duration_s: Some(3_601), ..assume(PLAIN) };
-    let command =
-        Command::UpdateRole { role: t("plain"), description: None, max_session_s: Some(43_200) };
+    let command = Command::UpdateRole {
+        role: t("plain"),
+        description: None,
+        max_session_s: Some(43_200),
+        trust: None,
+    };
     world.ok(&people.root, command);
     assert!(matches!(world.assume(&session, long.clone()), Err(Error::DurationAboveChain)));
     assert!(world.assume(&people.admin, long).is_ok());

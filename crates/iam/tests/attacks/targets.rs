@@ -29,6 +29,7 @@ fn atk_d04_the_tags_of_users_roles_and_policies_are_those_stored() {
             path: t("/"),
             boundary: None,
             tags: tags(team),
+            profile: Default::default(),
         };
         world.ok(&people.root, user);
         let policy = Command::CreatePolicy {
@@ -85,8 +86,13 @@ fn atk_d04_a_user_has_the_boundary_that_is_stored() {
     };
     world.ok(&people.root, policy);
     for (user, boundary) in [("bounded", Some(customer_policy(A, "edge"))), ("free", None)] {
-        let create =
-            Command::CreateUser { user: t(user), path: t("/"), boundary, tags: Vec::new() };
+        let create = Command::CreateUser {
+            user: t(user),
+            path: t("/"),
+            boundary,
+            tags: Vec::new(),
+            profile: Default::default(),
+        };
         world.ok(&people.root, create);
     }
     let edge = format!(
@@ -110,6 +116,7 @@ fn atk_d04_a_renaming_needs_the_right_on_the_old_name_and_on_the_new() {
         user: t(from),
         new_name: name.map(t),
         new_path: path.map(t),
+        profile: Default::default(),
     };
     let juniors = format!("arn:aws:iam::{A}:user/junior-*");
     grant(&mut world, &people, "iam:UpdateUser", &juniors, "{}");

@@ -41,6 +41,7 @@ fn atk_g01_a_policy_of_another_account_cannot_be_attached_bound_or_put_on_a_sess
         path: t("/"),
         boundary: Some(foreign()),
         tags: Vec::new(),
+        profile: Default::default(),
     };
     for command in [
         Command::AttachRolePolicy { role: role(), policy: foreign() },
@@ -56,7 +57,7 @@ fn atk_g01_a_policy_of_another_account_cannot_be_attached_bound_or_put_on_a_sess
         assert!(matches!(error, Error::NoSuchEntity(_)), "{command:?}: {error:?}");
     }
     // Nor does what A does show in B, or keep B's policy from going.
-    world.ok(&people.other_root, Command::DeletePolicy { policy: foreign() });
+    world.ok(&people.other_root, Command::DeletePolicy { policy: foreign(), cascade: false });
 
     // The control: the same with an own policy.
     world.ok(&people.root, canary_policy());
@@ -89,7 +90,7 @@ fn atk_g01_foreign_ids_find_nothing() {
         Command::CreateAccessKey { user: Some(t("theirs")) },
         Command::DeleteServiceLinkedRole { role: t(BACKUP_ROLE) },
         Command::GetPolicy { policy: customer_policy(B, "canary") },
-        Command::DeletePolicy { policy: customer_policy(B, "canary") },
+        Command::DeletePolicy { policy: customer_policy(B, "canary"), cascade: false },
     ] {
         let error = world.err(&people.root, command.clone());
         assert!(matches!(error, Error::NoSuchEntity(_)), "{command:?}: {error:?}");
@@ -165,7 +166,7 @@ fn atk_b18_atk_g02_a_marker_is_of_its_account_operation_and_filter() {
     }
     let list = |prefix: &str, marker: Option<String>| Command::ListRoles {
         prefix: prefix.into(),
-        paging: Paging { marker, limit: Some(1) },
+        paging: Paging { marker, limit: Some(1), page: None },
     };
     let Output::Roles(page) = world.ok(&people.root, list("/", None)) else { panic!("no page") };
     let marker = page.next.unwrap();
@@ -175,7 +176,7 @@ fn atk_b18_atk_g02_a_marker_is_of_its_account_operation_and_filter() {
     assert_eq!(second.items.first().unwrap().role.name.as_str(), "r2");
     let users = Command::ListUsers {
         prefix: "/".into(),
-        paging: Paging { marker: Some(marker.clone()), limit: Some(1) },
+        paging: Paging { marker: Some(marker.clone()), limit: Some(1), page: None },
     };
     assert_eq!(world.err(&people.root, users), Error::InvalidMarker);
     assert_eq!(world.err(&people.root, list("/x/", Some(marker.clone()))), Error::InvalidMarker);

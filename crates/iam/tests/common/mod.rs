@@ -101,7 +101,7 @@ pub fn trust_account(account: &str) -> TrustPolicy {
 pub fn system_policy(name: &str) -> PolicyTarget {
     PolicyTarget {
         text: format!("arn:aws:iam::aws:policy/{name}"),
-        account: None,
+        owner: PolicyOwner::System,
         path: t("/"),
         name: t(name),
     }
@@ -110,7 +110,7 @@ pub fn system_policy(name: &str) -> PolicyTarget {
 pub fn customer_policy(account: &str, name: &str) -> PolicyTarget {
     PolicyTarget {
         text: format!("arn:aws:iam::{account}:policy/{name}"),
-        account: Some(t(account)),
+        owner: PolicyOwner::Account(t(account)),
         path: t("/"),
         name: t(name),
     }
@@ -119,7 +119,7 @@ pub fn customer_policy(account: &str, name: &str) -> PolicyTarget {
 pub fn linked_policy(name: &str) -> PolicyTarget {
     PolicyTarget {
         text: format!("arn:aws:iam::aws:policy/aws-service-role/{name}"),
-        account: None,
+        owner: PolicyOwner::System,
         path: t("/aws-service-role/"),
         name: t(name),
     }
@@ -266,8 +266,13 @@ impl World {
 
     /// A user with a key.
     pub fn user(&mut self, root: &Caller, name: &str) -> Caller {
-        let create =
-            Command::CreateUser { user: t(name), path: t("/"), boundary: None, tags: Vec::new() };
+        let create = Command::CreateUser {
+            user: t(name),
+            path: t("/"),
+            boundary: None,
+            tags: Vec::new(),
+            profile: Default::default(),
+        };
         self.ok(root, create);
         self.key(root, name)
     }
@@ -543,7 +548,7 @@ fn the_world_works_and_its_checks_see_a_broken_state() {
     assert!(is_denied(&Err::<(), _>(error)) && world.last_event().denied);
     assert_eq!(linked_arn(A, VAULT, VAULT_ROLE).matches('/').count(), 3);
     for policy in [customer_policy(A, "x"), linked_policy("ExampleBackupServiceRolePolicy")] {
-        let error = world.err(&people.root, Command::DeletePolicy { policy });
+        let error = world.err(&people.root, Command::DeletePolicy { policy, cascade: false });
         assert!(matches!(error, Error::NoSuchEntity(_) | Error::AccessDenied(_)));
     }
     assert!(world.authenticates("AKIAAAAAAAAAAAAAAAAA", None).is_err());

@@ -101,7 +101,7 @@ fn promised(guard: Guard, kind: Kind) -> Verdict {
 
 fn verdict(outcome: &Result<Output, Error>) -> Verdict {
     match outcome {
-        Err(Error::InvalidCredentials) => Verdict::NoCredentials,
+        Err(Error::InvalidCredentials | Error::InactiveKey) => Verdict::NoCredentials,
         outcome if is_denied(outcome) => Verdict::Denied,
         _ => Verdict::Passes,
     }

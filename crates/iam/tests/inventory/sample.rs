@@ -35,6 +35,7 @@ impl Fixture {
                 path: t("/"),
                 boundary: None,
                 tags: Vec::new(),
+                profile: Default::default(),
             };
             world.ok(&root, create);
         }
@@ -58,6 +59,7 @@ impl Fixture {
             policy: customer_policy(A, "versions"),
             document: allow("storage:*", "*"),
             set_default: false,
+            rotate: false,
         };
         world.ok(&root, second);
         for name in ["plain", "spare-role", "rich"] {
@@ -125,12 +127,18 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             principal: VAULT.into(),
             role: VAULT_ROLE.into(),
         },
+        O::GetServiceLinkedRoleTemplate => {
+            C::GetServiceLinkedRoleTemplate { principal: Some(BACKUP.into()) }
+        }
         O::CreateRole => create_role("new", "/", trust_account(A)),
         O::GetRole => C::GetRole { role: plain() },
         O::ListRoles => C::ListRoles { prefix: "/".into(), paging: paging() },
-        O::UpdateRole => {
-            C::UpdateRole { role: plain(), description: None, max_session_s: Some(7_200) }
-        }
+        O::UpdateRole => C::UpdateRole {
+            role: plain(),
+            description: None,
+            max_session_s: Some(7_200),
+            trust: None,
+        },
         O::UpdateRoleDescription => {
             C::UpdateRoleDescription { role: plain(), description: t("other") }
         }
@@ -167,14 +175,21 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::RemoveRoleFromInstanceProfile => {
             C::RemoveRoleFromInstanceProfile { profile: "p".into(), role: plain() }
         }
-        O::CreateUser => {
-            C::CreateUser { user: t("new"), path: t("/"), boundary: None, tags: tags() }
-        }
+        O::CreateUser => C::CreateUser {
+            user: t("new"),
+            path: t("/"),
+            boundary: None,
+            tags: tags(),
+            profile: Default::default(),
+        },
         O::GetUser => C::GetUser { user: Some(granted()) },
         O::ListUsers => C::ListUsers { prefix: "/".into(), paging: paging() },
-        O::UpdateUser => {
-            C::UpdateUser { user: t("spare"), new_name: Some(t("spared")), new_path: None }
-        }
+        O::UpdateUser => C::UpdateUser {
+            user: t("spare"),
+            new_name: Some(t("spared")),
+            new_path: None,
+            profile: Default::default(),
+        },
         O::DeleteUser => C::DeleteUser { user: t("spare") },
         O::PutUserPolicy => C::PutUserPolicy {
             user: granted(),
@@ -201,6 +216,9 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         }
         O::GetAccessKeyLastUsed => C::GetAccessKeyLastUsed { key: fixture.key.clone() },
         O::CreatePolicy => create_policy("new"),
+        O::UpdatePolicyDescription => {
+            C::UpdatePolicyDescription { policy: versions(), description: t("two versions") }
+        }
         O::GetPolicy => C::GetPolicy { policy: versions() },
         O::GetPolicyVersion => C::GetPolicyVersion { policy: versions(), version: 2 },
         O::ListPolicies => C::ListPolicies {
@@ -214,10 +232,11 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             policy: versions(),
             document: allow("storage:Put*", "*"),
             set_default: true,
+            rotate: false,
         },
         O::SetDefaultPolicyVersion => C::SetDefaultPolicyVersion { policy: versions(), version: 2 },
         O::DeletePolicyVersion => C::DeletePolicyVersion { policy: versions(), version: 2 },
-        O::DeletePolicy => C::DeletePolicy { policy: customer_policy(A, "lonely") },
+        O::DeletePolicy => C::DeletePolicy { policy: customer_policy(A, "lonely"), cascade: false },
         O::ListEntitiesForPolicy => C::ListEntitiesForPolicy {
             policy: customer_policy(A, "attached"),
             filter: EntityFilter::All,

@@ -5,7 +5,7 @@ use super::params::Params;
 use iam::command::{AssumeRole, Command, EntityFilter, PolicyScope, RoleTarget};
 use iam::limits;
 use iam::operations::Operation;
-use iam::rows::KeyStatus;
+use iam::rows::{KeyStatus, Profile};
 use iam::state::Link;
 use iam::text::*;
 use policy::name::{self, Entity};
@@ -39,7 +39,7 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
                 role: p.required("RoleName"),
                 path: path(p),
                 trust: p.trust("AssumeRolePolicyDocument"),
-                description: p.optional("Description"),
+                description: p.description("Description"),
                 max_session_s: session_length(p),
                 boundary: p.optional_policy("PermissionsBoundary"),
                 tags: p.tags("Tags"),
@@ -53,15 +53,16 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
             p,
             UpdateRole {
                 role: p.required("RoleName"),
-                description: p.optional("Description"),
+                description: p.description("Description"),
                 max_session_s: session_length(p),
+                trust: Some(None),
             }
         ),
         O::UpdateRoleDescription => command!(
             p,
             UpdateRoleDescription {
                 role: p.required("RoleName"),
-                description: p.required("Description"),
+                description: p.required_description("Description"),
             }
         ),
         O::UpdateAssumeRolePolicy => command!(
@@ -191,6 +192,7 @@ fn user(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
                 path: path(p),
                 boundary: p.optional_policy("PermissionsBoundary"),
                 tags: p.tags("Tags"),
+                profile: Some(Profile::default()),
             }
         ),
         O::GetUser => command!(p, GetUser { user: p.optional("UserName") }),
@@ -203,6 +205,7 @@ fn user(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
                 user: p.required("UserName"),
                 new_name: p.optional("NewUserName"),
                 new_path: p.optional("NewPath"),
+                profile: Some(Profile::default()),
             }
         ),
         O::DeleteUser => command!(p, DeleteUser { user: p.required("UserName") }),
@@ -276,7 +279,7 @@ fn managed_policy(operation: Operation, p: &Params<'_>) -> Result<Command, Fault
                 name: p.required("PolicyName"),
                 path: path(p),
                 document: p.managed("PolicyDocument"),
-                description: p.optional("Description"),
+                description: p.description("Description"),
                 tags: p.tags("Tags"),
             }
         ),
@@ -309,6 +312,7 @@ fn managed_policy(operation: Operation, p: &Params<'_>) -> Result<Command, Fault
                 policy: p.policy("PolicyArn"),
                 document: p.managed("PolicyDocument"),
                 set_default: p.flag("SetAsDefault"),
+                rotate: Some(false),
             }
         ),
         O::SetDefaultPolicyVersion => command!(
@@ -318,7 +322,9 @@ fn managed_policy(operation: Operation, p: &Params<'_>) -> Result<Command, Fault
         O::DeletePolicyVersion => {
             command!(p, DeletePolicyVersion { policy: p.policy("PolicyArn"), version: version(p) })
         }
-        O::DeletePolicy => command!(p, DeletePolicy { policy: p.policy("PolicyArn") }),
+        O::DeletePolicy => {
+            command!(p, DeletePolicy { policy: p.policy("PolicyArn"), cascade: Some(false) })
+        }
         O::ListEntitiesForPolicy => {
             // Groups are not there yet: a listing of groups, or of anything else, is empty.
             let filters = [
@@ -360,7 +366,7 @@ fn create_service_linked_role(p: &Params<'_>) -> Result<Command, Fault> {
         CreateServiceLinkedRole {
             principal: name,
             suffix: p.optional("CustomSuffix"),
-            description: p.optional("Description"),
+            description: p.description("Description"),
         }
     )
 }

@@ -13,8 +13,10 @@ use policy::Dialect;
 /// Writes the result of an operation. `false` means that the operation has no result element.
 pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
     match output {
-        // The vendor's UpdateRole has a result element with nothing in it.
-        Output::Done => return operation == Operation::UpdateRole,
+        // The vendor's UpdateRole has a result element with nothing in it, UpdateUser not even that.
+        Output::Role(_) if operation == Operation::UpdateRole => {}
+        Output::User(_) if operation == Operation::UpdateUser => return false,
+        Output::Done => return false,
         Output::Role(view) => x.within("Role", |x| role(x, view, RoleForm::of(operation))),
         Output::Roles(page) => {
             x.list("Roles", &page.items, |x, view| role(x, view, RoleForm::Listed));
@@ -53,9 +55,9 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             paging(x, page.next.as_deref());
         }
         Output::Attached(page) => {
-            x.list("AttachedPolicies", &page.items, |x, (arn, name)| {
-                x.text("PolicyName", name.as_str());
-                x.text("PolicyArn", arn);
+            x.list("AttachedPolicies", &page.items, |x, view| {
+                x.text("PolicyName", view.name.as_str());
+                x.text("PolicyArn", &view.arn);
             });
             paging(x, page.next.as_deref());
         }
@@ -126,7 +128,8 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
         }
         Output::KeyAccount(account) => x.text("Account", account.as_str()),
         // The rest is spoken in the native dialect only.
-        Output::Ensured { .. }
+        Output::Templates(_)
+        | Output::Ensured { .. }
         | Output::Authorized { .. }
         | Output::Usage { .. }
         | Output::UsageList { .. }

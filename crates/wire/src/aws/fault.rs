@@ -42,11 +42,15 @@ impl From<crate::sign_v4::Fault> for Fault {
 pub fn fault(error: &Error) -> Fault {
     match error {
         Error::AccessDenied(denial) => Fault::new("AccessDenied", 403, denied(denial)),
-        Error::AssumeRoleDenied(denial) => Fault::new("AccessDenied", 403, base(denial)),
+        Error::AssumeRoleDenied(denial) | Error::NoRoleToAssume(denial) => {
+            Fault::new("AccessDenied", 403, base(denial))
+        }
         Error::RootMayNotAssume => {
             Fault::new("AccessDenied", 403, "Roles may not be assumed by root accounts.")
         }
-        Error::InvalidCredentials => crate::sign_v4::Fault::unknown_key().into(),
+        Error::InvalidCredentials | Error::InactiveKey => {
+            crate::sign_v4::Fault::unknown_key().into()
+        }
         Error::SessionExpired => crate::sign_v4::Fault::expired_token().into(),
         Error::NotWithSession(call) => {
             Fault::new("AccessDenied", 403, format!("Cannot call {call} with session credentials"))
@@ -70,6 +74,15 @@ pub fn fault(error: &Error) -> Fault {
         ),
         Error::SuffixRefused(service) => {
             Fault::new("InvalidInput", 400, format!("Custom suffix is not allowed for {service}"))
+        }
+        // ours: requests of this dialect have no nonces, and its roles take any description
+        Error::NonceUsed => Fault::new("InvalidInput", 400, "The request was presented before."),
+        Error::TooManyRequests => {
+            Fault::new("Throttling", 400, "More requests than can be remembered; try later.")
+        }
+        Error::DescriptionRefused(service) => {
+            let text = format!("A description is not allowed for {service}");
+            Fault::new("InvalidInput", 400, text)
         }
         Error::RoleNameTooLong(name) => Fault::new(
             "ValidationError",
@@ -208,7 +221,9 @@ fn missing(entity: &Entity) -> String {
     match entity {
         Entity::Role(name) => format!("The role with name {name} cannot be found."),
         Entity::User(name) => format!("The user with name {name} cannot be found."),
-        Entity::Policy(arn) => format!("Policy {arn} was not found."),
+        Entity::Policy(arn) | Entity::RoleAttachment(arn) | Entity::UserAttachment(arn) => {
+            format!("Policy {arn} was not found.")
+        }
         Entity::Attachable(arn) => format!("Policy {arn} does not exist or is not attachable."),
         Entity::PolicyVersion(arn, n) => {
             format!("Policy {arn} version v{n} does not exist or is not attachable.")

@@ -3,7 +3,7 @@
 
 use super::fault::Fault;
 use crate::http::Request;
-use iam::command::{Paging, PolicyTarget};
+use iam::command::{Paging, PolicyOwner, PolicyTarget};
 use iam::rows::{PermissionsPolicy, TrustPolicy};
 use iam::text::*;
 use policy::name::{self, Entity};
@@ -133,6 +133,25 @@ impl<'a> Params<'a> {
                 None
             }
         }
+    }
+
+    /// A description that may be there.
+    pub fn description(&self, name: &str) -> Option<Option<Description>> {
+        match self.raw(name) {
+            Some(_) => self.required_description(name).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A description that must be there.
+    pub fn required_description(&self, name: &str) -> Option<Description> {
+        if let Some(text) = self.raw(name)
+            && let Err(violation) = LATIN_DESCRIPTION.check(text)
+        {
+            self.violate(name, Some(text), &constraint(violation));
+            return None;
+        }
+        self.required(name)
     }
 
     /// Any text within lengths that must be there.
@@ -273,7 +292,8 @@ impl<'a> Params<'a> {
             None => None,
         };
         let limit = self.number("MaxItems", 1, 1_000)?;
-        Some(Paging { marker, limit: limit.and_then(|n| usize::try_from(n).ok()) })
+        let limit = limit.and_then(|n| usize::try_from(n).ok());
+        Some(Paging { marker, limit, page: None })
     }
 
     /// A path prefix; everything unless given.
@@ -367,13 +387,13 @@ pub fn parse_policy(text: &str) -> Option<PolicyTarget> {
     let Some(Entity::Policy { account, path, name: policy }) = name::parse_entity(text) else {
         return None;
     };
-    let account = match account.as_str() {
-        owner if owner == name::system_owner(Dialect::Aws) => None,
-        id => Some(AccountId::parse(id).ok()?),
+    let owner = match account.as_str() {
+        owner if owner == name::system_owner(Dialect::Aws) => PolicyOwner::System,
+        id => PolicyOwner::Account(AccountId::parse(id).ok()?),
     };
     Some(PolicyTarget {
         text: text.to_owned(),
-        account,
+        owner,
         path: Path::parse(&path).ok()?,
         name: PolicyName::parse(&policy).ok()?,
     })
