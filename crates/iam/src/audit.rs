@@ -3,7 +3,7 @@
 //! Built from an allow-list of each command's fields; a secret is in no field. Not here: how the
 //! vendors shape it, and where it is kept.
 
-use crate::caller::{Call, Caller, Identity, IdentityKind};
+use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
 use crate::command::{Command, Output};
 use crate::error::Error;
 use crate::rows::RoleKind;
@@ -89,6 +89,12 @@ pub struct Event {
     pub response: BTreeMap<String, String>,
     /// What it was about.
     pub resources: Vec<Touched>,
+    /// Whether the connection was encrypted.
+    #[serde(default)]
+    pub tls: bool,
+    /// The interface that was called, where its dialect has several for one operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
     /// Why it failed: the kind of error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -140,6 +146,8 @@ impl Event {
                     resource: resource.clone(),
                 })
                 .collect(),
+            tls: call.source.tls,
+            api: call.source.api.clone(),
             error: outcome.as_ref().err().map(|e| kind(e).to_owned()),
             denied: outcome.as_ref().is_err_and(Error::is_denial),
         }

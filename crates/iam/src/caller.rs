@@ -11,6 +11,7 @@ use crate::session::{Claims, Subject};
 use crate::state::State;
 use crate::text::*;
 use policy::{Dialect, Principal, PrincipalKind, name};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Who calls, as far as the credentials say.
@@ -41,6 +42,30 @@ pub struct Source {
     pub region: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The interface that was called, where its dialect has several for one operation.
+    pub api: Option<Api>,
+}
+
+/// An interface as a dialect names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Api {
+    /// The product.
+    pub product: String,
+    /// The version of its interface.
+    pub version: String,
+    /// The operation's name there.
+    pub name: String,
+    /// Its host.
+    pub host: String,
+}
+
+/// A request that is taken once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// A digest of the key and of what the client made up for this request.
+    pub digest: NonceDigest,
+    /// Until when it has to be remembered, in milliseconds since 1970.
+    pub until_ms: i64,
 }
 
 /// One call.
@@ -52,6 +77,8 @@ pub struct Call {
     pub on_behalf: Option<Caller>,
     /// What is asked for.
     pub command: crate::command::Command,
+    /// What makes the request one of a kind, where its signature has such a thing.
+    pub nonce: Option<Once>,
     /// Where it came from.
     pub source: Source,
     /// The request's random id.

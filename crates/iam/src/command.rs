@@ -578,6 +578,8 @@ pub struct PolicyView {
     pub attachable: bool,
     /// Whether it is linkrole's own.
     pub is_system: bool,
+    /// The version in force, where one policy is looked at.
+    pub default: Option<VersionView>,
 }
 
 /// An attached managed policy as it is shown.
@@ -596,6 +598,23 @@ pub struct AttachedView {
     /// The version in force.
     pub default_version: u32,
     /// When it was attached, in milliseconds since 1970.
+    pub attached_ms: i64,
+}
+
+/// What a managed policy is attached to, or bounds, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referrer {
+    /// What it is.
+    pub entity: crate::state::EntityRef,
+    /// Its name.
+    pub name: String,
+    /// Its unique id.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What a person wrote about it: of a user its name to show, of a role its description.
+    pub note: String,
+    /// When the policy was attached, in milliseconds since 1970; 0 if it bounds.
     pub attached_ms: i64,
 }
 
@@ -679,7 +698,7 @@ pub enum Output {
     },
     Names(Page<PolicyName>),
     Attached(Page<AttachedView>),
-    Referrers(Page<(crate::state::EntityRef, String, String)>),
+    Referrers(Page<Referrer>),
     Tags(Page<(TagKey, TagValue)>),
     NoProfiles,
     Key {

@@ -100,8 +100,10 @@ pub enum Conflict {
     InlinePolicies,
     /// Access keys are there.
     AccessKeys,
-    /// The policy is attached to something.
-    AttachedElsewhere,
+    /// The policy is attached to a user, or bounds one.
+    AttachedToUser,
+    /// The policy is attached to a role, or bounds one.
+    AttachedToRole,
     /// The policy has other versions.
     OtherVersions,
     /// It is the version in force.

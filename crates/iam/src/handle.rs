@@ -31,21 +31,32 @@ pub struct Handled {
 /// Runs one call on a state.
 ///
 /// The caller is resolved again on this very state: its key active, its session alive, its role
-/// still there. A call that fails changes nothing.
+/// still there. A call that fails changes nothing but that its request was taken.
 pub fn handle(state: &State, call: &Call, env: &mut Env<'_>) -> Handled {
     let mut tx = Tx::begin(state, env);
     let now_ms = tx.now();
     let id = tx.uuid();
+    let taken = call.nonce.as_ref().map_or(Ok(()), |once| tx.take_once(once));
     let me = resolve(tx.state(), &call.caller, now_ms);
-    let outcome = match &me {
-        Ok(me) => run(&mut tx, me, call),
-        Err(error) => Err(error.clone()),
+    let outcome = match (&me, taken) {
+        (Err(error), _) => Err(error.clone()),
+        (Ok(_), Err(error)) => Err(error),
+        (Ok(me), Ok(())) => run(&mut tx, me, call),
     };
-    let finished = tx.finish();
+    let mut finished = tx.finish();
+    let taken = std::mem::take(&mut finished.taken);
     let event = Event::of(id, now_ms, state, call, me.ok().as_ref(), &outcome, &finished);
+    // A request that was taken is taken, whatever came of it.
     match outcome {
-        Ok(_) => Handled { outcome, changes: finished.changes, event, next: finished.state },
-        Err(_) => Handled { outcome, changes: Vec::new(), event, next: state.clone() },
+        Ok(_) => {
+            let changes = taken.into_iter().chain(finished.changes).collect();
+            Handled { outcome, changes, event, next: finished.state }
+        }
+        Err(_) => {
+            let mut next = state.clone();
+            taken.iter().for_each(|change| next.apply(change));
+            Handled { outcome, changes: taken, event, next }
+        }
     }
 }
 

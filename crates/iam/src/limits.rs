@@ -53,6 +53,9 @@ pub const TEMPLATES_PER_SERVICE: usize = 20;
 /// Regions that one linked service may declare.
 pub const REGIONS_PER_SERVICE: usize = 100;
 
+/// Requests of clients with nonces that are remembered at one time, of all accounts together.
+pub const NONCES: usize = 1_000_000;
+
 /// Longest and default life of a role session by default, in seconds.
 pub const SESSION_DEFAULT_S: u32 = 3_600;
 /// Shortest life of a role session, in seconds.

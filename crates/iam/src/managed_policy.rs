@@ -26,7 +26,8 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
         ),
         C::GetPolicy { policy } => {
             let found = find_usable(tx, account, policy)?;
-            view(tx, account, &found).map(Output::Policy)
+            let default = versions(tx, account, &found).into_iter().find(|v| v.is_default);
+            Ok(Output::Policy(PolicyView { default, ..view(tx, account, &found)? }))
         }
         C::GetPolicyVersion { policy, version } => {
             let found = find_usable(tx, account, policy)?;
@@ -116,8 +117,16 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             if *cascade {
                 detach_everywhere(tx, &PolicyRef::Customer(row.id.clone()));
             }
-            if tx.state().links_of(&PolicyRef::Customer(row.id.clone())).next().is_some() {
-                return Err(Error::DeleteConflict(Conflict::AttachedElsewhere));
+            let reference = PolicyRef::Customer(row.id.clone());
+            let holder = tx.state().links_of(&reference).next().map(|(entity, _)| entity);
+            match holder {
+                Some(EntityRef::User(..)) => {
+                    return Err(Error::DeleteConflict(Conflict::AttachedToUser));
+                }
+                Some(EntityRef::Role(..)) => {
+                    return Err(Error::DeleteConflict(Conflict::AttachedToRole));
+                }
+                None => {}
             }
             if row.versions.len() > 1 && !*cascade {
                 return Err(Error::DeleteConflict(Conflict::OtherVersions));
@@ -391,6 +400,7 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
                 boundaries,
                 attachable: true,
                 is_system: false,
+                default: None,
             })
         }
         PolicyRef::System { path, name } => {
@@ -416,6 +426,7 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
                 boundaries,
                 attachable: template.is_none(),
                 is_system: true,
+                default: None,
             })
         }
     }
@@ -532,40 +543,63 @@ fn referrers(
         let shown = match entity {
             EntityRef::User(owner, name) if owner == account && filter != EntityFilter::Roles => {
                 let user = tx.state().user(owner, name);
-                user.map(|u| (u.path.clone(), u.name.to_string(), u.id.to_string()))
+                user.map(|u| (&u.path, user_referrer(tx, &policy, u)))
             }
             EntityRef::Role(owner, name) if owner == account && filter != EntityFilter::Users => {
                 let role = tx.state().role(owner, name);
-                role.map(|r| (r.path.clone(), r.name.to_string(), r.id.to_string()))
+                role.map(|r| (&r.path, role_referrer(tx, &policy, r)))
             }
             _ => None,
         };
-        if let Some((path, name, id)) = shown
+        if let Some((path, referrer)) = shown
             && path.as_str().starts_with(prefix)
         {
-            found.push((entity.clone(), name, id));
+            found.push(referrer);
         }
     }
     if let Some(template) = linked_template(tx, tx.dialect(account)?, &policy)
         && filter != EntityFilter::Users
         && usage != Some(Link::Boundary)
     {
-        for role in linked::roles_of(tx, account, &template.principal) {
-            if role.path.as_str().starts_with(prefix) {
-                let entity = EntityRef::Role(account.clone(), role.name.folded());
-                found.push((entity, role.name.to_string(), role.id.to_string()));
-            }
-        }
+        let roles = linked::roles_of(tx, account, &template.principal);
+        let wanted = roles.filter(|role| role.path.as_str().starts_with(prefix));
+        found.extend(wanted.map(|role| role_referrer(tx, &policy, role)));
     }
-    found.sort();
-    found.dedup();
     let place_text = format!("{} {filter:?} {usage:?} {prefix}", target.text);
     let place = ["ListEntitiesForPolicy", place_text.as_str()];
-    let key = |(entity, _, _): &(EntityRef, String, String)| match entity {
+    let key = |referrer: &Referrer| match &referrer.entity {
         EntityRef::User(_, name) => format!("1{}", name.as_str()),
         EntityRef::Role(_, name) => format!("2{}", name.as_str()),
     };
     found.sort_by_key(key);
+    // Who is bound by what is attached to him too is named once.
+    found.dedup_by(|a, b| a.entity == b.entity);
     let page = listing::cut(tx, account, &place, paging, found.into_iter(), key, |item| item)?;
     Ok(Output::Referrers(page))
+}
+
+fn user_referrer(tx: &Tx<'_>, policy: &PolicyRef, user: &User) -> Referrer {
+    Referrer {
+        entity: EntityRef::User(user.account.clone(), user.name.folded()),
+        name: user.name.to_string(),
+        id: user.id.to_string(),
+        arn: tx.user_arn(user),
+        note: user.profile.display_name.as_ref().map(ToString::to_string).unwrap_or_default(),
+        attached_ms: user.grants.attached.get(policy).copied().unwrap_or(0),
+    }
+}
+
+fn role_referrer(tx: &Tx<'_>, policy: &PolicyRef, role: &Role) -> Referrer {
+    let attached_ms = match &role.kind {
+        RoleKind::Own(own) => own.grants.attached.get(policy).copied().unwrap_or(0),
+        RoleKind::Linked(_) => role.created_ms,
+    };
+    Referrer {
+        entity: EntityRef::Role(role.account.clone(), role.name.folded()),
+        name: role.name.to_string(),
+        id: role.id.to_string(),
+        arn: tx.role_arn(role),
+        note: role.description.as_ref().map(ToString::to_string).unwrap_or_default(),
+        attached_ms,
+    }
 }

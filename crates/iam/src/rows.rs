@@ -8,7 +8,6 @@ use crate::text::*;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 pub use crate::grants::{Grants, PolicyRef};
 pub use crate::policy_text::{PermissionsPolicy, TrustPolicy};
@@ -547,6 +546,15 @@ pub struct UseRow {
     pub last: LastUse,
 }
 
+/// A request that was taken and is not taken again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nonce {
+    /// What it is known by.
+    pub digest: NonceDigest,
+    /// Until when it is remembered, in milliseconds since 1970.
+    pub until_ms: i64,
+}
+
 /// What the installation fixed when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Installation {
@@ -600,7 +608,7 @@ trait AsKey {
 macro_rules! as_key {
     ($($t:ty),*) => {$(impl AsKey for $t { fn as_key(&self) -> &str { self.as_str() } })*};
 }
-as_key!(AccountId, Folded, KeyId, ServiceName, RoleId, Region, ResourceName, TaskId);
+as_key!(AccountId, Folded, KeyId, ServiceName, RoleId, Region, ResourceName, TaskId, NonceDigest);
 impl AsKey for &'static str {
     fn as_key(&self) -> &str {
         self
@@ -638,6 +646,8 @@ tables! {
     14 Use(UseRow) by (class: &'static str, id: Folded);
     /// The installation.
     15 Installation(Installation) by ();
+    /// A request that was taken.
+    16 Nonce(Nonce) by (digest: NonceDigest);
 }
 
 impl Row {
@@ -666,6 +676,7 @@ impl Row {
                 Used::Role(id) => Key::Use("role", Folded::of(id.as_str())),
             },
             Self::Installation(_) => Key::Installation(),
+            Self::Nonce(r) => Key::Nonce(r.digest.clone()),
         }
     }
 }

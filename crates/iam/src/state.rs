@@ -60,6 +60,8 @@ pub struct State {
     open_tasks: OrdMap<RoleId, TaskId>,
     ended_tasks: OrdMap<AccountId, OrdSet<(i64, TaskId)>>,
     uses: OrdMap<Used, Arc<LastUse>>,
+    nonces: OrdMap<NonceDigest, i64>,
+    nonce_ends: OrdSet<(i64, NonceDigest)>,
     clock_ms: i64,
     installation: Option<Arc<Installation>>,
 }
@@ -123,6 +125,10 @@ impl State {
             Row::Clock(r) => self.clock_ms = r.at_ms,
             Row::Use(r) => drop(self.uses.insert(r.used, Arc::new(r.last))),
             Row::Installation(r) => self.installation = Some(Arc::new(r)),
+            Row::Nonce(r) => {
+                self.nonce_ends.insert((r.until_ms, r.digest.clone()));
+                self.nonces.insert(r.digest, r.until_ms);
+            }
         }
     }
 
@@ -197,6 +203,11 @@ impl State {
                 }
             }
             Key::Clock() | Key::Installation() => {}
+            Key::Nonce(digest) => {
+                if let Some(until_ms) = self.nonces.remove(digest) {
+                    self.nonce_ends.remove(&(until_ms, digest.clone()));
+                }
+            }
             Key::Use(class, id) => {
                 // Ids are in capitals, so the folded form loses nothing.
                 let id = id.as_str().to_ascii_uppercase();
@@ -489,6 +500,22 @@ impl State {
         self.uses.get(used)
     }
 
+    /// Whether a request was taken before, and is remembered.
+    pub fn knows_nonce(&self, digest: &NonceDigest) -> bool {
+        self.nonces.contains_key(digest)
+    }
+
+    /// Number of requests that are remembered.
+    pub fn nonce_count(&self) -> usize {
+        self.nonces.len()
+    }
+
+    /// Remembered requests that can be forgotten at a time, those that end first.
+    pub fn ended_nonces(&self, now_ms: i64) -> impl Iterator<Item = &NonceDigest> {
+        let ended = self.nonce_ends.iter().take_while(move |(until_ms, _)| *until_ms < now_ms);
+        ended.map(|(_, digest)| digest)
+    }
+
     /// The last time seen, in milliseconds since 1970.
     pub fn clock_ms(&self) -> i64 {
         self.clock_ms
@@ -517,6 +544,10 @@ impl State {
                 Row::Use(UseRow { used: used.clone(), last: (**last).clone() })
             }),
         );
+        let nonces = self.nonces.iter();
+        rows.extend(nonces.map(|(digest, until_ms)| {
+            Row::Nonce(Nonce { digest: digest.clone(), until_ms: *until_ms })
+        }));
         rows.push(Row::Clock(Clock { at_ms: self.clock_ms }));
         rows.extend(self.installation.iter().map(|r| Row::Installation((**r).clone())));
         let account_of = |role: &RoleId| {

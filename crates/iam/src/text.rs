@@ -239,6 +239,8 @@ texts! {
     PolicyId: 18..=21, "[A-Z0-9]+", is_id;
     /// A deletion task's random id.
     TaskId: 36..=36, "[0-9a-f-]{36}", is_uuid;
+    /// The digest by which a request is known that is taken once.
+    NonceDigest: 32..=32, "[0-9a-f]{32}", is_uuid;
     /// A tag's key.
     TagKey: 1..=128, "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", is_tag_key;
     /// A tag's value.

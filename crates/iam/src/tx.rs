@@ -3,8 +3,9 @@
 //! Dropped, it never happened. Every change goes through `State::apply` at once, so that the call
 //! sees what it did. Not here: the order of things ([`crate::handle`]).
 
-use crate::caller::Identity;
+use crate::caller::{Identity, Once};
 use crate::error::Error;
+use crate::limits;
 use crate::rows::*;
 use crate::seal::Keyring;
 use crate::state::State;
@@ -65,6 +66,7 @@ pub enum KeyClass {
 pub struct Tx<'a> {
     state: State,
     changes: Vec<Change>,
+    taken: Vec<Change>,
     now_ms: i64,
     random: &'a mut dyn FnMut(&mut [u8]),
     keyring: &'a Keyring,
@@ -78,6 +80,8 @@ pub struct Finished {
     pub state: State,
     /// Its changes, in order.
     pub changes: Vec<Change>,
+    /// The changes that stay whatever comes of the call: that its request was taken.
+    pub taken: Vec<Change>,
     /// What the trail shows of its answer.
     pub notes: Vec<(&'static str, String)>,
     /// The resources it was about, with their accounts.
@@ -91,6 +95,7 @@ impl<'a> Tx<'a> {
             now_ms: env.now_ms.max(state.clock_ms()),
             state: state.clone(),
             changes: Vec::new(),
+            taken: Vec::new(),
             random: &mut *env.random,
             keyring: env.keyring,
             notes: Vec::new(),
@@ -128,6 +133,27 @@ impl<'a> Tx<'a> {
         self.changes.push(change);
     }
 
+    /// Takes a request that is taken once, and forgets two that have ended, so that what is
+    /// remembered stays as small as it can be.
+    ///
+    /// Errors: `NonceUsed` for one that was taken before; `TooManyRequests`.
+    pub fn take_once(&mut self, once: &Once) -> Result<(), Error> {
+        if self.state.knows_nonce(&once.digest) {
+            return Err(Error::NonceUsed);
+        }
+        let ended: Vec<_> = self.state.ended_nonces(self.now_ms).take(2).cloned().collect();
+        if ended.is_empty() && self.state.nonce_count() >= limits::NONCES {
+            return Err(Error::TooManyRequests);
+        }
+        let nonce = Nonce { digest: once.digest.clone(), until_ms: once.until_ms };
+        let forget = ended.into_iter().map(|digest| Change::Delete(Key::Nonce(digest)));
+        for change in forget.chain([Change::Put(Row::Nonce(nonce))]) {
+            self.state.apply(&change);
+            self.taken.push(change);
+        }
+        Ok(())
+    }
+
     /// Leaves a word for the trail; never a secret.
     pub fn note(&mut self, name: &'static str, value: String) {
         self.notes.push((name, value));
@@ -158,6 +184,7 @@ impl<'a> Tx<'a> {
         Finished {
             state: self.state,
             changes: self.changes,
+            taken: self.taken,
             notes: self.notes,
             touched: self.touched,
         }

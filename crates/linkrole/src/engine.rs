@@ -141,7 +141,8 @@ impl<S: Store> Engine<S> {
 
     /// Runs a call: a read on the present snapshot, anything else on the writer.
     pub async fn call(&self, call: Call) -> Result<Output, Error> {
-        if call.command.operation().facts().access == Access::Read {
+        // That a request was taken is a change too.
+        if call.nonce.is_none() && call.command.operation().facts().access == Access::Read {
             let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
                 return Err(Error::Internal("a call panicked"));
             };
@@ -167,6 +168,7 @@ impl<S: Store> Engine<S> {
             caller: Caller::System,
             on_behalf: None,
             command,
+            nonce: None,
             source: Source::default(),
             request_id: crate::clock::uuid(),
         })
@@ -318,7 +320,7 @@ impl<S: Store> Writer<S> {
         // What a known caller tried and did not get is kept too. A stranger must not be able to fill
         // the disk, and a stale step of a worker is no news.
         let known = !matches!(call.caller, Caller::System | Caller::Anonymous);
-        let keep = handled.outcome.is_ok() || known;
+        let keep = handled.outcome.is_ok() || known || !handled.changes.is_empty();
         if keep {
             match entry(&handled.event, &handled.changes) {
                 Some(entry) => batch.entries.push(entry),

@@ -67,7 +67,7 @@ pub async fn serve<S: Store>(
             accepted = accept(&places, listeners.tcp.accept()) => match accepted {
                 Ok((place, (stream, from))) => {
                     let _ = stream.set_nodelay(true);
-                    let peer = Peer { ip: Some(from.ip()), operator: false };
+                    let peer = Peer { ip: Some(from.ip()), operator: false, tls: false };
                     let work = connection(server.clone(), stream, peer, inside.clone());
                     tasks.spawn(async move { work.await; drop(place) });
                 }
@@ -75,7 +75,7 @@ pub async fn serve<S: Store>(
             },
             accepted = accept_operator(&operator_places, listeners.operator.as_ref()) => match accepted {
                 Ok((place, stream)) => {
-                    let peer = Peer { ip: None, operator: true };
+                    let peer = Peer { ip: None, operator: true, tls: false };
                     let work = connection(server.clone(), stream, peer, inside.clone());
                     tasks.spawn(async move { work.await; drop(place) });
                 }

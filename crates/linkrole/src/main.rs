@@ -15,6 +15,7 @@ mod power;
 #[cfg(test)]
 mod races;
 mod reconciler;
+mod rpc;
 mod seed;
 mod server;
 

@@ -56,6 +56,7 @@ impl Node {
                 caller: Caller::Key(self.root.clone()),
                 on_behalf: None,
                 command,
+                nonce: None,
                 source: Source::default(),
                 request_id: String::new(),
             })

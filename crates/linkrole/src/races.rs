@@ -91,6 +91,7 @@ impl World {
                 caller: Caller::Key(key.clone()),
                 on_behalf: None,
                 command,
+                nonce: None,
                 source: Source::default(),
                 request_id: String::new(),
             })

@@ -59,6 +59,7 @@ impl<'a> Seed<'a> {
             caller,
             on_behalf: None,
             command,
+            nonce: None,
             source: Source::default(),
             request_id: crate::clock::uuid(),
         };

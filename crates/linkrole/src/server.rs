@@ -13,6 +13,7 @@ use iam::text::{AccountId, KeyId};
 use policy::Dialect;
 use std::sync::Arc;
 use store::{EntryQuery, Store};
+use wire::alibaba;
 use wire::aws::{self, Query, fault::Fault};
 use wire::http::{Request, Response};
 use wire::native::{self, Forwarded, TrailQuery};
@@ -23,8 +24,13 @@ use wire::sign_v4::{self, Carrier, Presented};
 pub enum Auth {
     /// Only real ones.
     Enforce,
-    /// Any well-formed request is the built-in administrator's of this account.
-    AcceptAny(AccountId),
+    /// Any well-formed request is the built-in administrator's of the account of its dialect.
+    AcceptAny {
+        /// The account of requests in the AWS dialect, and in the native one.
+        aws: AccountId,
+        /// The account of requests in the Alibaba dialect.
+        alibaba: AccountId,
+    },
 }
 
 /// Where a request came in.
@@ -34,6 +40,8 @@ pub struct Peer {
     pub ip: Option<std::net::IpAddr>,
     /// Whether it came by the operator's own socket.
     pub operator: bool,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
 }
 
 /// The server behind its listeners.
@@ -61,6 +69,9 @@ impl<S: Store> Server<S> {
             "/readyz" => plain(503, "the store is in doubt; restart to reload it\n"),
             "/_linkrole/reset" => self.reset(&request).await,
             path if native::is_native(path) => self.native(&request, peer, &id).await,
+            "/" if !peer.operator && alibaba::is_ours(&request) => {
+                self.rpc(&request, peer, &id).await
+            }
             "/" if !peer.operator => self.query(&request, peer, &id).await,
             _ => plain(404, "there is nothing here\n"),
         }
@@ -91,7 +102,8 @@ impl<S: Store> Server<S> {
         }
         let caller = self.authenticate(&presented, request, &[query.signing_name()])?;
         let command = query.command()?;
-        let call = self.call(caller, command, request, Some(&presented), peer, id);
+        let mut call = self.call(caller, command, request, peer, id);
+        self.seen(&mut call, &presented);
         self.engine.call(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
     }
 
@@ -123,7 +135,10 @@ impl<S: Store> Server<S> {
         if caller == Caller::Anonymous && !enrols {
             return Err(sign_v4::Fault::missing_token().into());
         }
-        let mut call = self.call(caller, decoded.command, request, presented.as_ref(), peer, id);
+        let mut call = self.call(caller, decoded.command, request, peer, id);
+        if let Some(presented) = &presented {
+            self.seen(&mut call, presented);
+        }
         if let Some(forwarded) = &decoded.forwarded {
             let (caller, region) = self.forwarded(&call.caller, forwarded)?;
             call.on_behalf = Some(caller);
@@ -149,7 +164,7 @@ impl<S: Store> Server<S> {
         sign_v4::check_scope(presented, services)?;
         let state = self.engine.state();
         let known = self.known_caller(&state, presented);
-        if let Auth::AcceptAny(account) = &self.auth {
+        if let Auth::AcceptAny { aws: account, .. } = &self.auth {
             return Ok(accepted(&state, account, known.map(|(caller, _)| caller)));
         }
         sign_v4::check_time(presented, self.engine.now_ms().div_euclid(1_000))?;
@@ -157,7 +172,7 @@ impl<S: Store> Server<S> {
             Ok((caller, secret)) => {
                 let key = signing_key(presented, secret.expose());
                 sign_v4::verify(presented, request, &key)?;
-                on_this_wire(&state, &caller)?;
+                on_this_wire(&state, &caller, Dialect::Aws).map_err(|e| aws::fault::fault(&e))?;
                 Ok(caller)
             }
             Err(error) => {
@@ -224,7 +239,7 @@ impl<S: Store> Server<S> {
             return Err(Fault::new("AccessDenied", 403, text));
         }
         let known = self.known_caller(&state, &presented);
-        if let Auth::AcceptAny(account) = &self.auth {
+        if let Auth::AcceptAny { aws: account, .. } = &self.auth {
             let caller = accepted(&state, account, known.map(|(caller, _)| caller));
             return Ok((caller, presented.region.clone()));
         }
@@ -240,38 +255,45 @@ impl<S: Store> Server<S> {
             &forwarded.body_sha256,
             &key,
         )?;
-        self.note_use(&state, &caller, &presented);
+        self.note_use(&state, &caller, &presented.region, &presented.service);
         Ok((caller, presented.region.clone()))
     }
 
-    fn call(
+    /// Notes what the scope of a signature tells.
+    fn seen(&self, call: &mut Call, presented: &Presented) {
+        let state = self.engine.state();
+        self.note_use(&state, &call.caller, &presented.region, &presented.service);
+        call.source.region.clone_from(&presented.region);
+    }
+
+    /// A call that came in here.
+    pub fn call(
         &self,
         caller: Caller,
         command: Command,
         request: &Request,
-        presented: Option<&Presented>,
         peer: &Peer,
         id: &str,
     ) -> Call {
-        if let Some(presented) = presented {
-            self.note_use(&self.engine.state(), &caller, presented);
-        }
         let agent = request.header("user-agent").unwrap_or_default();
         Call {
             caller,
             on_behalf: None,
+            nonce: None,
             command,
             source: Source {
                 ip: peer.ip.map(|ip| ip.to_canonical().to_string()).unwrap_or_default(),
                 user_agent: agent.chars().filter(|c| !c.is_control()).take(512).collect(),
-                region: presented.map(|p| p.region.clone()).unwrap_or_default(),
-                tls: false,
+                region: String::new(),
+                tls: peer.tls,
+                api: None,
             },
             request_id: id.to_owned(),
         }
     }
 
-    fn note_use(&self, state: &State, caller: &Caller, presented: &Presented) {
+    /// Notes that a key or role was used, where and for what.
+    pub fn note_use(&self, state: &State, caller: &Caller, region: &str, service: &str) {
         let used = match caller {
             Caller::Key(key) => Used::Key(key.clone()),
             Caller::Session(claims) => match &claims.subject {
@@ -285,18 +307,23 @@ impl<S: Store> Server<S> {
         };
         let last = LastUse {
             at_ms: self.engine.now_ms(),
-            region: presented.region.clone(),
-            service: presented.service.clone(),
+            region: region.to_owned(),
+            service: service.to_owned(),
         };
         self.engine.note_use(used, last);
     }
 
     /// Writes what a caller is not told into the log.
     fn told(&self, id: &str, error: &Error, fault: Fault) -> Fault {
+        self.log(id, error);
+        fault
+    }
+
+    /// Writes a fault of ours into the log.
+    pub fn log(&self, id: &str, error: &Error) {
         if let Error::Internal(why) = error {
             tracing::error!(request = id, why, "a request failed");
         }
-        fault
     }
 
     /// Entries of the trail of one account or of all, newest first.
@@ -381,7 +408,7 @@ fn signing_key(presented: &Presented, secret: &str) -> sign_v4::SigningKey {
 
 /// Of a `dev` that accepts anything: a service and a session stay who they are, since rules about
 /// them hold; everybody else is the built-in administrator.
-fn accepted(state: &State, account: &AccountId, known: Result<Caller, Error>) -> Caller {
+pub fn accepted(state: &State, account: &AccountId, known: Result<Caller, Error>) -> Caller {
     match known {
         Ok(caller @ Caller::Session(_)) => caller,
         Ok(Caller::Key(key)) if is_service_key(state, &key) => Caller::Key(key),
@@ -394,12 +421,11 @@ fn is_service_key(state: &State, key: &KeyId) -> bool {
 }
 
 /// A key of an account of another dialect is unknown on this wire.
-fn on_this_wire(state: &State, caller: &Caller) -> Result<(), Fault> {
-    let identity =
-        caller::resolve(state, caller, state.clock_ms()).map_err(|e| aws::fault::fault(&e))?;
+pub fn on_this_wire(state: &State, caller: &Caller, wire: Dialect) -> Result<(), Error> {
+    let identity = caller::resolve(state, caller, state.clock_ms())?;
     let home = identity.account.as_ref().and_then(|account| caller::dialect(state, account));
-    if home.is_some_and(|dialect| dialect != Dialect::Aws) {
-        return Err(aws::fault::fault(&Error::InvalidCredentials));
+    if home.is_some_and(|dialect| dialect != wire) {
+        return Err(Error::InvalidCredentials);
     }
     Ok(())
 }

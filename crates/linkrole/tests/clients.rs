@@ -1,4 +1,4 @@
-//! The unmodified boto3 and aws command line against the real binary, in memory and on disk.
+//! The vendors' unmodified clients against the real binary, in memory and on disk.
 //!
 //! The tests themselves are Python, in `clients/`. `cargo xtask test` installs the clients and says
 //! where they are; without it the `python3` of the path is taken.
@@ -41,6 +41,8 @@ clients! {
     boto3_every_operation_on_disk: "test_wire" on "disk";
     aws_command_line_in_memory: "test_cli" on "dev";
     aws_command_line_on_disk: "test_cli" on "disk";
+    alibaba_clients_in_memory: "test_alibaba" on "dev";
+    alibaba_clients_on_disk: "test_alibaba" on "disk";
     our_command_line_on_disk: "test_commands" on "disk";
     edges_of_the_server_on_disk: "test_edge" on "disk";
     schema_of_case_files: "test_schema" on "none";

@@ -3,6 +3,7 @@
 //! Pure: no sockets, no clock, no state. What is decoded here is authenticated by the server with
 //! key material from `iam` and run by `iam::handle`.
 
+pub mod alibaba;
 pub mod aws;
 pub mod clock;
 pub mod http;

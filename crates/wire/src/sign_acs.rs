@@ -217,9 +217,10 @@ fn present_v1(parameters: &Parameters) -> Result<Presented, Fault> {
     let key_id = key_id.ok_or_else(|| Fault::missing("MissingAccessKeyId", "AccessKeyId"))?;
     let nonce = get("SignatureNonce").filter(|text| !text.is_empty());
     let nonce = nonce.ok_or_else(|| Fault::missing("MissingSignatureNonce", "SignatureNonce"))?;
-    let time = get("Timestamp").ok_or_else(|| Fault::missing("MissingTimestamp", "Timestamp"))?;
-    let signature =
-        get("Signature").ok_or_else(|| Fault::missing("MissingSignature", "Signature"))?;
+    let time = get("Timestamp").filter(|text| !text.is_empty());
+    let time = time.ok_or_else(|| Fault::missing("MissingTimestamp", "Timestamp"))?;
+    let signature = get("Signature").filter(|text| !text.is_empty());
+    let signature = signature.ok_or_else(|| Fault::missing("MissingSignature", "Signature"))?;
     Ok(Presented {
         scheme: Scheme::V1,
         key_id: key_id.to_owned(),

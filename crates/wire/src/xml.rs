@@ -14,6 +14,13 @@ impl Xml {
         Self(String::new())
     }
 
+    /// The fragment as a document of its own.
+    pub fn document(self) -> Vec<u8> {
+        let mut text = String::from("<?xml version='1.0' encoding='UTF-8'?>");
+        text.push_str(&self.0);
+        text.into_bytes()
+    }
+
     /// Puts a fragment in place.
     pub fn append(&mut self, fragment: Self) {
         self.0.push_str(&fragment.0);

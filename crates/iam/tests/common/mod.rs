@@ -212,6 +212,7 @@ impl World {
                 user_agent: "test".into(),
                 region: "north-1".into(),
                 tls: true,
+                api: None,
             },
         }
     }
@@ -322,6 +323,7 @@ impl World {
             caller: caller.clone(),
             on_behalf: on_behalf.cloned(),
             command,
+            nonce: None,
             source: self.source.clone(),
             request_id: "request".into(),
         };

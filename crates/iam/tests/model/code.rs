@@ -306,6 +306,7 @@ impl<K: Keeper> Sim<K> {
             caller: caller.clone(),
             on_behalf: None,
             command,
+            nonce: None,
             source: Source::default(),
             request_id: String::new(),
         };

@@ -18,9 +18,9 @@ pub struct DevArgs {
     /// Where to listen; loopback only
     #[arg(long, default_value = "127.0.0.1:4680")]
     listen: SocketAddr,
-    /// The account's id; random unless given
+    /// An account's id: of 12 digits that of the AWS dialect, of 16 that of Alibaba's; random unless given
     #[arg(long)]
-    account: Option<String>,
+    account: Vec<String>,
     /// Take only real credentials, or any that are well-formed
     #[arg(long, value_enum, default_value_t = AuthArg::Enforce)]
     auth: AuthArg,
@@ -57,11 +57,18 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
             args.listen
         ));
     }
-    let account = args.account.as_deref().map(parse_account).transpose()?;
+    let given: Vec<AccountId> =
+        args.account.iter().map(|text| parse_account(text)).collect::<Result<_, _>>()?;
+    let of = |digits: usize| given.iter().find(|id| id.as_str().len() == digits).cloned();
     let keyring = crate::keys::ephemeral()?;
     let mut seed = Seed::begin(&keyring);
-    let (account, root) = seed.account(account, Dialect::Aws)?;
-    let admin = seed.administrator(&root, "admin")?;
+    let mut home = |id: Option<AccountId>, dialect: Dialect| {
+        let (account, root) = seed.account(id, dialect)?;
+        let admin = seed.administrator(&root, "admin")?;
+        Ok::<_, String>(Home { account, admin })
+    };
+    let homes =
+        Homes { aws: home(of(12), Dialect::Aws)?, alibaba: home(of(16), Dialect::Alibaba)? };
     let mut services = Vec::new();
     if args.services == ServicesArg::Demo {
         for manifest in crate::seed::CATALOGUE {
@@ -72,7 +79,10 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
     let rows = seed.rows();
     let auth = match args.auth {
         AuthArg::Enforce => Auth::Enforce,
-        AuthArg::AcceptAny => Auth::AcceptAny(account.clone()),
+        AuthArg::AcceptAny => Auth::AcceptAny {
+            aws: homes.aws.account.clone(),
+            alibaba: homes.alibaba.account.clone(),
+        },
     };
     super::runtime()?.block_on(async {
         let directory = runtime_dir()?;
@@ -84,8 +94,8 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
         let socket = directory.join(format!("dev-{port}.sock"));
         let settings = Settings { tcp, socket: Some(socket.clone()), auth, reset: Some(rows) };
         let node = Node::open(store, keyring, settings).await?;
-        let file = write_env(&directory, node.address, &admin, &socket)?;
-        greet(node.address, &account, &admin, &services, &args, &file)?;
+        let file = write_env(&directory, node.address, &homes, &socket)?;
+        greet(node.address, &homes, &services, &args, &file)?;
         let ended = node.run().await;
         let _ = std::fs::remove_file(file);
         let _ = std::fs::remove_file(socket);
@@ -93,10 +103,21 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
     })
 }
 
+/// An account and the key of a user who may do everything in it.
+struct Home {
+    account: AccountId,
+    admin: KeyPair,
+}
+
+/// An account of each dialect.
+struct Homes {
+    aws: Home,
+    alibaba: Home,
+}
+
 fn greet(
     address: SocketAddr,
-    account: &AccountId,
-    admin: &KeyPair,
+    homes: &Homes,
     services: &[String],
     args: &DevArgs,
     file: &std::path::Path,
@@ -112,26 +133,32 @@ fn greet(
     output::line(&format!(
         "linkrole {} in memory; nothing outlives this process\n\n\
          endpoint  http://{address}\n\
-         account   {account}\n\
+         account   {aws} (AWS), {alibaba} (Alibaba Cloud)\n\
          services  {services}\n\
          auth      {auth}\n\n\
          {}\n\
          In another shell: eval \"$(linkrole env{})\"",
         env!("CARGO_PKG_VERSION"),
-        exports(address, admin, &file.with_extension("sock")),
+        exports(address, homes, &file.with_extension("sock")),
         if address.port() == 4680 { String::new() } else { format!(" --listen {address}") },
+        aws = homes.aws.account,
+        alibaba = homes.alibaba.account,
     ))
 }
 
-fn exports(address: SocketAddr, admin: &KeyPair, socket: &std::path::Path) -> String {
+fn exports(address: SocketAddr, homes: &Homes, socket: &std::path::Path) -> String {
     format!(
         "export AWS_ENDPOINT_URL=http://{address}\n\
          export AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
          export AWS_DEFAULT_REGION=us-east-1\n\
+         export ALIBABA_CLOUD_ACCESS_KEY_ID={}\n\
+         export ALIBABA_CLOUD_ACCESS_KEY_SECRET={}\n\
          export LINKROLE_SOCKET={}\n",
-        admin.id,
-        admin.secret.expose(),
+        homes.aws.admin.id,
+        homes.aws.admin.secret.expose(),
+        homes.alibaba.admin.id,
+        homes.alibaba.admin.secret.expose(),
         socket.display(),
     )
 }
@@ -140,12 +167,12 @@ fn exports(address: SocketAddr, admin: &KeyPair, socket: &std::path::Path) -> St
 fn write_env(
     directory: &std::path::Path,
     address: SocketAddr,
-    admin: &KeyPair,
+    homes: &Homes,
     socket: &std::path::Path,
 ) -> Result<PathBuf, String> {
     let file = directory.join(format!("dev-{}.env", address.port()));
     let _ = std::fs::remove_file(&file);
-    let text = Secret::new(exports(address, admin, socket));
+    let text = Secret::new(exports(address, homes, socket));
     crate::keys::write_private(&file, text.expose().as_bytes())?;
     Ok(file)
 }
@@ -185,5 +212,6 @@ fn runtime_dir() -> Result<PathBuf, String> {
 
 /// An account id out of an argument.
 pub fn parse_account(text: &str) -> Result<AccountId, String> {
-    AccountId::parse(text).map_err(|_| format!("expected an account of 12 digits; found `{text}`"))
+    AccountId::parse(text)
+        .map_err(|_| format!("expected an account of 12 or 16 digits; found `{text}`"))
 }

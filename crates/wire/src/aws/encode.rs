@@ -276,16 +276,16 @@ fn version(x: &mut Xml, view: &VersionView, whole: bool) {
     x.text("CreateDate", &iso_seconds(view.created_ms));
 }
 
-fn referrers(x: &mut Xml, page: &Page<(EntityRef, String, String)>) {
-    let of = |wanted: fn(&EntityRef) -> bool| page.items.iter().filter(move |(e, _, _)| wanted(e));
+fn referrers(x: &mut Xml, page: &Page<Referrer>) {
+    let of = |wanted: fn(&EntityRef) -> bool| page.items.iter().filter(move |r| wanted(&r.entity));
     x.within("PolicyGroups", |_| {});
-    x.list("PolicyUsers", of(|e| matches!(e, EntityRef::User(..))), |x, (_, name, id)| {
-        x.text("UserName", name);
-        x.text("UserId", id);
+    x.list("PolicyUsers", of(|e| matches!(e, EntityRef::User(..))), |x, user| {
+        x.text("UserName", &user.name);
+        x.text("UserId", &user.id);
     });
-    x.list("PolicyRoles", of(|e| matches!(e, EntityRef::Role(..))), |x, (_, name, id)| {
-        x.text("RoleName", name);
-        x.text("RoleId", id);
+    x.list("PolicyRoles", of(|e| matches!(e, EntityRef::Role(..))), |x, role| {
+        x.text("RoleName", &role.name);
+        x.text("RoleId", &role.id);
     });
     paging(x, page.next.as_deref());
 }

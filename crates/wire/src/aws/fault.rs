@@ -286,7 +286,9 @@ fn in_the_way(conflict: Conflict) -> &'static str {
         Conflict::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
         Conflict::InlinePolicies => "Cannot delete entity, must delete policies first.",
         Conflict::AccessKeys => "Cannot delete entity, must delete access keys first.",
-        Conflict::AttachedElsewhere => "Cannot delete a policy attached to entities.",
+        Conflict::AttachedToUser | Conflict::AttachedToRole => {
+            "Cannot delete a policy attached to entities."
+        }
         Conflict::OtherVersions => {
             "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy."
         }

@@ -1,0 +1,399 @@
+//! From the parameters of an RPC request to a command.
+
+use super::Product;
+use super::fault::Fault;
+use super::params::{NEW_ROLE, POLICY, Params, ROLE, SESSION, SUFFIX, USER};
+use iam::command::*;
+use iam::limits;
+use iam::rows::{KeyStatus, Profile};
+use iam::text::*;
+
+/// The domain of users, behind the account's id. [src: ALIBABA.md 4.3]
+pub const USER_DOMAIN: &str = ".onaliyun.com";
+/// The domain of roles, behind `role.` and the account's id. [src: ALIBABA.md 3.2]
+pub const ROLE_DOMAIN: &str = ".onaliyunservice.com";
+
+/// Reads the command of an operation that is done, for a caller of this account.
+///
+/// Errors: the vendor's own for parameters that do not fit.
+pub fn command(
+    product: Product,
+    action: &str,
+    home: Option<&AccountId>,
+    p: Params<'_>,
+) -> Result<Command, Fault> {
+    match product {
+        Product::Sts => sts(action, p),
+        Product::Ims => ims(action, home, p),
+        Product::ActionTrail => Ok(Command::LookupEvents),
+        Product::ResourceManager => match action {
+            "ListRoles" => Ok(Command::ListRoles { prefix: "/".to_owned(), paging: p.numbered()? }),
+            "ListPolicies" => list_policies(p, p.numbered()?),
+            "AttachPolicy" | "DetachPolicy" => attachment(action, home, p),
+            _ => ram(action, p),
+        },
+        Product::Ram => match action {
+            "ListRoles" => Ok(Command::ListRoles { prefix: "/".to_owned(), paging: p.marked()? }),
+            "ListPolicies" => list_policies(p, p.marked()?),
+            _ => ram(action, p),
+        },
+    }
+}
+
+fn ram(action: &str, p: Params<'_>) -> Result<Command, Fault> {
+    match action {
+        "CreateServiceLinkedRole" => create_service_linked_role(p),
+        "DeleteServiceLinkedRole" => {
+            Ok(Command::DeleteServiceLinkedRole { role: p.name("RoleName", ROLE)? })
+        }
+        "GetServiceLinkedRoleDeletionStatus" => deletion_status(p),
+        "GetServiceLinkedRoleTemplate" => {
+            let principal = p.required("ServiceName")?.to_owned();
+            Ok(Command::GetServiceLinkedRoleTemplate { principal: Some(principal) })
+        }
+        "CreateRole" => Ok(Command::CreateRole {
+            role: p.name("RoleName", NEW_ROLE)?,
+            path: root()?,
+            trust: p
+                .trust("AssumeRolePolicyDocument")?
+                .ok_or_else(|| Fault::missing("AssumeRolePolicyDocument"))?,
+            description: p.text("Description")?,
+            max_session_s: session_length(p, "MaxSessionDuration")?,
+            boundary: None,
+            tags: Vec::new(),
+        }),
+        "GetRole" => Ok(Command::GetRole { role: p.name("RoleName", ROLE)? }),
+        "UpdateRole" => Ok(Command::UpdateRole {
+            role: p.name("RoleName", ROLE)?,
+            description: p.text("NewDescription")?,
+            max_session_s: session_length(p, "NewMaxSessionDuration")?,
+            trust: p.trust("NewAssumeRolePolicyDocument")?,
+        }),
+        "DeleteRole" => Ok(Command::DeleteRole { role: p.name("RoleName", ROLE)? }),
+        "AttachPolicyToRole" => Ok(Command::AttachRolePolicy {
+            policy: p.typed_policy()?,
+            role: p.name("RoleName", ROLE)?,
+        }),
+        "DetachPolicyFromRole" => Ok(Command::DetachRolePolicy {
+            policy: p.typed_policy()?,
+            role: p.name("RoleName", ROLE)?,
+        }),
+        "ListPoliciesForRole" => Ok(Command::ListAttachedRolePolicies {
+            role: p.name("RoleName", ROLE)?,
+            prefix: "/".to_owned(),
+            paging: whole(),
+        }),
+        "AttachPolicyToUser" => Ok(Command::AttachUserPolicy {
+            policy: p.typed_policy()?,
+            user: p.name("UserName", USER)?,
+        }),
+        "DetachPolicyFromUser" => Ok(Command::DetachUserPolicy {
+            policy: p.typed_policy()?,
+            user: p.name("UserName", USER)?,
+        }),
+        "ListPoliciesForUser" => Ok(Command::ListAttachedUserPolicies {
+            user: p.name("UserName", USER)?,
+            prefix: "/".to_owned(),
+            paging: whole(),
+        }),
+        "CreateUser" => Ok(Command::CreateUser {
+            user: p.name("UserName", USER)?,
+            path: root()?,
+            boundary: None,
+            tags: Vec::new(),
+            profile: profile(p, "")?,
+        }),
+        "GetUser" => Ok(Command::GetUser { user: Some(p.name("UserName", USER)?) }),
+        "ListUsers" => Ok(Command::ListUsers { prefix: "/".to_owned(), paging: p.marked()? }),
+        "UpdateUser" => Ok(Command::UpdateUser {
+            user: p.name("UserName", USER)?,
+            new_name: p.optional_name("NewUserName", USER)?,
+            new_path: None,
+            profile: profile(p, "New")?,
+        }),
+        "DeleteUser" => Ok(Command::DeleteUser { user: p.name("UserName", USER)? }),
+        "CreateAccessKey"
+        | "ListAccessKeys"
+        | "UpdateAccessKey"
+        | "DeleteAccessKey"
+        | "GetAccessKeyLastUsed" => access_key(action, p.optional_name("UserName", USER)?, p),
+        _ => managed_policy(action, p),
+    }
+}
+
+fn managed_policy(action: &str, p: Params<'_>) -> Result<Command, Fault> {
+    match action {
+        "CreatePolicy" => Ok(Command::CreatePolicy {
+            name: p.name("PolicyName", POLICY)?,
+            path: root()?,
+            document: p.permissions("PolicyDocument")?,
+            description: p.text("Description")?,
+            tags: Vec::new(),
+        }),
+        "GetPolicy" => Ok(Command::GetPolicy { policy: p.typed_policy()? }),
+        "UpdatePolicyDescription" => Ok(Command::UpdatePolicyDescription {
+            policy: p.custom_policy()?,
+            description: p.required_text("NewDescription")?,
+        }),
+        "DeletePolicy" => Ok(Command::DeletePolicy {
+            policy: p.custom_policy()?,
+            cascade: p.flag("CascadingDelete")?,
+        }),
+        "CreatePolicyVersion" => Ok(Command::CreatePolicyVersion {
+            policy: p.custom_policy()?,
+            document: p.permissions("PolicyDocument")?,
+            set_default: p.flag("SetAsDefault")?,
+            rotate: match p.raw("RotateStrategy") {
+                None | Some("None") => false,
+                Some("DeleteOldestNonDefaultVersionWhenLimitExceeded") => true,
+                Some(_) => return Err(Fault::incorrect("RotateStrategy")),
+            },
+        }),
+        "GetPolicyVersion" => {
+            Ok(Command::GetPolicyVersion { policy: p.typed_policy()?, version: p.version()? })
+        }
+        "ListPolicyVersions" => {
+            Ok(Command::ListPolicyVersions { policy: p.typed_policy()?, paging: whole() })
+        }
+        "SetDefaultPolicyVersion" => Ok(Command::SetDefaultPolicyVersion {
+            policy: p.custom_policy()?,
+            version: p.version()?,
+        }),
+        "DeletePolicyVersion" => {
+            Ok(Command::DeletePolicyVersion { policy: p.custom_policy()?, version: p.version()? })
+        }
+        "ListEntitiesForPolicy" => Ok(Command::ListEntitiesForPolicy {
+            policy: p.typed_policy()?,
+            filter: EntityFilter::All,
+            usage: Some(iam::state::Link::Attached),
+            prefix: "/".to_owned(),
+            paging: whole(),
+        }),
+        _ => Err(Fault::internal()),
+    }
+}
+
+fn list_policies(p: Params<'_>, paging: Paging) -> Result<Command, Fault> {
+    let scope = match p.raw("PolicyType") {
+        None => PolicyScope::All,
+        Some("System") => PolicyScope::System,
+        Some("Custom") => PolicyScope::Local,
+        Some(_) => return Err(Fault::incorrect("PolicyType")),
+    };
+    Ok(Command::ListPolicies { scope, attached_only: false, prefix: "/".to_owned(), paging })
+}
+
+/// Users by principal name; the rest as RAM has it. [src: ALIBABA.md 4.3]
+fn ims(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+    let named = |parameter: &str| {
+        let text = p.raw(parameter);
+        text.map(|text| user_in(parameter, text, home)).transpose()
+    };
+    let user = named("UserPrincipalName")?;
+    let given = || user.clone().ok_or_else(|| Fault::missing("UserPrincipalName"));
+    match action {
+        "CreateUser" => Ok(Command::CreateUser {
+            user: given()?,
+            path: root()?,
+            boundary: None,
+            tags: Vec::new(),
+            profile: profile(p, "")?,
+        }),
+        "GetUser" => Ok(Command::GetUser { user: Some(given()?) }),
+        "ListUsers" => Ok(Command::ListUsers { prefix: "/".to_owned(), paging: p.marked()? }),
+        "UpdateUser" => Ok(Command::UpdateUser {
+            user: given()?,
+            new_name: named("NewUserPrincipalName")?,
+            new_path: None,
+            profile: profile(p, "New")?,
+        }),
+        "DeleteUser" => Ok(Command::DeleteUser { user: given()? }),
+        _ => access_key(action, user, p),
+    }
+}
+
+fn access_key(action: &str, user: Option<UserName>, p: Params<'_>) -> Result<Command, Fault> {
+    let key = || -> Result<KeyId, Fault> {
+        let text = p.required("UserAccessKeyId")?;
+        // Whatever is no key of ours is one that does not exist.
+        KeyId::parse(text).map_err(|_| {
+            Fault::new("EntityNotExist.User.AccessKey", 404, "The user access key does not exist.")
+        })
+    };
+    match action {
+        "CreateAccessKey" => Ok(Command::CreateAccessKey { user }),
+        "ListAccessKeys" => Ok(Command::ListAccessKeys { user, paging: whole() }),
+        "UpdateAccessKey" => Ok(Command::UpdateAccessKey {
+            user,
+            key: key()?,
+            status: match p.required("Status")? {
+                "Active" => KeyStatus::Active,
+                "Inactive" => KeyStatus::Inactive,
+                _ => return Err(Fault::incorrect("Status")),
+            },
+        }),
+        "DeleteAccessKey" => Ok(Command::DeleteAccessKey { user, key: key()? }),
+        "GetAccessKeyLastUsed" => Ok(Command::GetAccessKeyLastUsed { key: key()? }),
+        _ => Err(Fault::internal()),
+    }
+}
+
+/// Attaches by principal name. [src: ALIBABA.md 4.2]
+fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+    let policy = p.typed_policy()?;
+    let name = p.required("PrincipalName")?;
+    // Only the account as a whole is there; it goes by its id.
+    let group = p.required("ResourceGroupId")?;
+    if home.is_none_or(|account| account.as_str() != group) {
+        let text = "The resource group does not exist.";
+        return Err(Fault::new("EntityNotExists.ResourceGroup", 404, text));
+    }
+    let attach = action == "AttachPolicy";
+    match p.required("PrincipalType")? {
+        "IMSUser" => {
+            let user = user_in("PrincipalName", name, home)?;
+            Ok(match attach {
+                true => Command::AttachUserPolicy { user, policy },
+                false => Command::DetachUserPolicy { user, policy },
+            })
+        }
+        "ServiceRole" => {
+            let role = role_in(name, home)?;
+            Ok(match attach {
+                true => Command::AttachRolePolicy { role, policy },
+                false => Command::DetachRolePolicy { role, policy },
+            })
+        }
+        _ => Err(Fault::incorrect("PrincipalType")),
+    }
+}
+
+fn user_in(parameter: &str, text: &str, home: Option<&AccountId>) -> Result<UserName, Fault> {
+    let (name, domain) = text.split_once('@').ok_or_else(|| Fault::format(parameter))?;
+    let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(|| Fault::format(parameter))?;
+    if home.is_none_or(|home| home.as_str() != account) {
+        return Err(Fault::new("EntityNotExist.User", 404, "The user does not exist."));
+    }
+    UserName::parse(name).map_err(|_| Fault::format(parameter))
+}
+
+fn role_in(text: &str, home: Option<&AccountId>) -> Result<RoleName, Fault> {
+    let wrong = || Fault::format("PrincipalName");
+    let (name, domain) = text.split_once("@role.").ok_or_else(wrong)?;
+    let account = domain.strip_suffix(ROLE_DOMAIN).ok_or_else(wrong)?;
+    if home.is_none_or(|home| home.as_str() != account) {
+        return Err(Fault::new("EntityNotExist.Role", 404, "The role does not exist."));
+    }
+    RoleName::parse(name).map_err(|_| wrong())
+}
+
+fn create_service_linked_role(p: Params<'_>) -> Result<Command, Fault> {
+    let principal = p.required("ServiceName")?.to_owned();
+    let custom = |what: &str, text: &str| {
+        Fault::new(format!("InvalidParameter.CustomSuffix.{what}"), 400, text)
+    };
+    let suffix: Option<Suffix> = p.optional_name("CustomSuffix", SUFFIX).map_err(|fault| {
+        if fault.code.ends_with("Length") {
+            custom("Length", "The maximum length of the parameter CustomSuffix is exceeded.")
+        } else {
+            custom("InvalidChars", "The parameter CustomSuffix contains invalid characters.")
+        }
+    })?;
+    let description = p.text("Description").map_err(|fault| match fault.code.as_str() {
+        "InvalidParameter.Description.Length" => Fault::new(
+            fault.code,
+            400,
+            "The maximum length of the description is exceeded. It must not exceed 1024 characters.",
+        ),
+        _ => fault,
+    })?;
+    Ok(Command::CreateServiceLinkedRole { principal, suffix, description })
+}
+
+/// A deletion task's handle is `task/acs-service-role/SERVICE/ROLE/UUID`, looked up as a whole.
+fn deletion_status(p: Params<'_>) -> Result<Command, Fault> {
+    let handle = p.required("DeletionTaskId")?;
+    if !(26..=255).contains(&handle.len()) {
+        let text =
+            "The length of the parameter DeletionTaskId must be between 26 and 255 characters.";
+        return Err(Fault::new("InvalidParameter.DeletionTaskId.Length", 400, text));
+    }
+    let parts: Vec<&str> = handle.split('/').collect();
+    let parsed = match parts.as_slice() {
+        ["task", "acs-service-role", principal, role, id] => {
+            TaskId::parse(id).ok().map(|task| (task, (*principal).to_owned(), (*role).to_owned()))
+        }
+        _ => None,
+    };
+    match parsed {
+        Some((task, principal, role)) => {
+            Ok(Command::GetServiceLinkedRoleDeletionStatus { task, principal, role })
+        }
+        None => {
+            let text = "The DeletionTaskId is invalid.";
+            Err(Fault::new("InvalidParameter.DeletionTaskId", 400, text))
+        }
+    }
+}
+
+fn sts(action: &str, p: Params<'_>) -> Result<Command, Fault> {
+    if action == "GetCallerIdentity" {
+        return Ok(Command::GetCallerIdentity);
+    }
+    let wrong = |name: &str, text: &str| Fault::new(format!("InvalidParameter.{name}"), 400, text);
+    let role = p.role_target()?;
+    let session = p.name("RoleSessionName", SESSION).map_err(|fault| {
+        if fault.code.starts_with("Missing") {
+            return fault;
+        }
+        wrong("RoleSessionName", "The parameter RoleSessionName is wrongly formed.")
+    })?;
+    let (min, max) = (limits::SESSION_MIN_S, limits::SESSION_MAX_S);
+    let duration_s = p.number("DurationSeconds", min, max).map_err(|_| {
+        wrong("DurationSeconds", "The Min/Max value of DurationSeconds is 15min/1hr.")
+    })?;
+    let policy = match p.raw("Policy") {
+        None => None,
+        Some(text) if text.chars().count() > limits::SESSION_POLICY_SIZE => {
+            let text = "The size of Policy must be smaller than 1024 bytes.";
+            return Err(wrong("PolicySize", text));
+        }
+        Some(_) => Some(p.permissions("Policy").map_err(|_| {
+            wrong("PolicyGrammar", "The parameter Policy has not passed grammar check.")
+        })?),
+    };
+    Ok(Command::AssumeRole(Box::new(AssumeRole {
+        role,
+        session,
+        duration_s,
+        policy,
+        policy_arns: Vec::new(),
+        tags: Vec::new(),
+        transitive: Vec::new(),
+        external_id: p.text("ExternalId")?,
+        source_identity: p.text("SourceIdentity")?,
+    })))
+}
+
+fn profile(p: Params<'_>, prefix: &str) -> Result<Profile, Fault> {
+    let note = |name: &str| p.text::<Note>(&format!("{prefix}{name}"));
+    Ok(Profile {
+        display_name: note("DisplayName")?,
+        mobile_phone: note("MobilePhone")?,
+        email: note("Email")?,
+        comments: note("Comments")?,
+    })
+}
+
+fn session_length(p: Params<'_>, name: &str) -> Result<Option<u32>, Fault> {
+    p.number(name, limits::SESSION_DEFAULT_S, limits::SESSION_MAX_S)
+}
+
+fn root() -> Result<Path, Fault> {
+    Path::parse("/").map_err(|_| Fault::internal())
+}
+
+/// All of a listing that the vendor does not cut into pages; what is listed has a small quota.
+fn whole() -> Paging {
+    Paging { marker: None, limit: Some(1_000), page: None }
+}

@@ -1,0 +1,346 @@
+//! From what a command gives to the members of an answer.
+//!
+//! Lists stand as `Plural: {Singular: [...]}`; times are UTC. What a caller is never told twice is
+//! a secret: it stands in the answer that makes it and nowhere else. [src: ALIBABA.md 3.2 and 4]
+
+use super::decode::{ROLE_DOMAIN, USER_DOMAIN};
+use super::{Asked, Product};
+use crate::clock::iso_seconds;
+use iam::command::*;
+use iam::rows::*;
+use iam::state::EntityRef;
+use iam::text::*;
+use policy::Dialect;
+use serde_json::{Map, Value, json};
+
+/// The members of an answer, without the request's id.
+pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
+    let value = match output {
+        Output::Role(view) => json!({"Role": role(asked, view, Form::Whole)}),
+        Output::Roles(page) => {
+            let rows: Vec<Value> =
+                page.items.iter().map(|view| role(asked, view, Form::Listed)).collect();
+            listed(asked, page, json!({"Roles": {"Role": rows}}))
+        }
+        Output::User(view) => json!({"User": user(asked, view)}),
+        Output::Users(page) => {
+            let rows: Vec<Value> = page.items.iter().map(|view| user(asked, view)).collect();
+            listed(asked, page, json!({"Users": {"User": rows}}))
+        }
+        Output::Policy(view) => match &view.default {
+            None => json!({"Policy": policy(view)}),
+            Some(found) => {
+                let mut shown = policy(view);
+                merge(&mut shown, json!({"PolicyDocument": found.document}));
+                json!({"Policy": shown, "DefaultPolicyVersion": version(found)})
+            }
+        },
+        Output::Policies(page) => {
+            let rows: Vec<Value> = page.items.iter().map(policy).collect();
+            listed(asked, page, json!({"Policies": {"Policy": rows}}))
+        }
+        Output::Version(view) => json!({"PolicyVersion": version(view)}),
+        Output::Versions(page) => {
+            let rows: Vec<Value> = page.items.iter().map(version).collect();
+            json!({"PolicyVersions": {"PolicyVersion": rows}})
+        }
+        Output::Attached(page) => {
+            let rows: Vec<Value> = page.items.iter().map(attached).collect();
+            json!({"Policies": {"Policy": rows}})
+        }
+        Output::Referrers(page) => referrers(page),
+        Output::Key { key, secret, .. } => json!({"AccessKey": {
+            "AccessKeyId": key.id,
+            "AccessKeySecret": secret.expose(),
+            "Status": status(key.status),
+            "CreateDate": iso_seconds(key.created_ms),
+        }}),
+        Output::Keys { keys, .. } => {
+            let row = |key: &std::sync::Arc<AccessKey>| {
+                json!({
+                    "AccessKeyId": key.id,
+                    "Status": status(key.status),
+                    "CreateDate": iso_seconds(key.created_ms),
+                })
+            };
+            let rows: Vec<Value> = keys.items.iter().map(row).collect();
+            json!({"AccessKeys": {"AccessKey": rows}})
+        }
+        Output::KeyUse { last, .. } => {
+            let at = last.as_ref().map(|last| iso_seconds(last.at_ms)).unwrap_or_default();
+            let service = last.as_ref().map_or("", |last| last.service.as_str());
+            let used = match asked.product {
+                Product::Ims => json!({"LastUsedDate": at, "ServiceName": service}),
+                _ => json!({"LastUsedDate": at}),
+            };
+            json!({"AccessKeyLastUsed": used})
+        }
+        Output::Task(view) => task(asked, view),
+        Output::Templates(list) => templates(list),
+        Output::Session { credentials, assumed, source_identity, .. } => {
+            let mut all = json!({
+                "Credentials": {
+                    "AccessKeyId": credentials.key,
+                    "AccessKeySecret": credentials.secret.expose(),
+                    "SecurityToken": credentials.token,
+                    "Expiration": iso_seconds(credentials.expires_ms),
+                },
+            });
+            if let Some(assumed) = assumed {
+                let shown = json!({"Arn": assumed.arn, "AssumedRoleId": assumed.id});
+                merge(&mut all, json!({"AssumedRoleUser": shown}));
+            }
+            if let Some(identity) = source_identity {
+                merge(&mut all, json!({"SourceIdentity": identity}));
+            }
+            all
+        }
+        Output::Caller(view) => caller(view),
+        // The rest is nothing to tell, or not spoken in this dialect.
+        _ => json!({}),
+    };
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(all), Value::Object(more)) = (into, more) {
+        all.extend(more);
+    }
+}
+
+/// What a listing says of its pages: a marker, or numbers.
+fn listed<T>(asked: &Asked, page: &Page<T>, mut value: Value) -> Value {
+    match page.total {
+        Some(total) => {
+            let (number, size) = asked.pages();
+            merge(&mut value, json!({"TotalCount": total, "PageNumber": number, "PageSize": size}));
+        }
+        None => {
+            merge(&mut value, json!({"IsTruncated": page.next.is_some()}));
+            if let Some(marker) = &page.next {
+                merge(&mut value, json!({"Marker": marker}));
+            }
+        }
+    }
+    value
+}
+
+/// How much is told of a role.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Without its trust.
+    Listed,
+    /// All of it.
+    Whole,
+}
+
+fn role(asked: &Asked, view: &RoleView, form: Form) -> Value {
+    let role = &view.role;
+    let is_manager = asked.product == Product::ResourceManager;
+    let linked = matches!(role.kind, RoleKind::Linked(_));
+    let mut all = json!({
+        "RoleId": role.id,
+        "RoleName": role.name,
+        "Arn": view.arn,
+        "Description": role.description.as_ref().map_or("", Description::as_str),
+        "CreateDate": iso_seconds(role.created_ms),
+        "UpdateDate": iso_seconds(changed(role.updated_ms, role.created_ms)),
+        "MaxSessionDuration": role.max_session_s,
+    });
+    if form == Form::Whole {
+        merge(&mut all, json!({"AssumeRolePolicyDocument": trust(&view.trust)}));
+    }
+    // RAM's list does not tell them apart; that of the resource manager does. [src: ALIBABA.md 4.2]
+    if form == Form::Whole || is_manager {
+        let name = format!("{}@role.{}{ROLE_DOMAIN}", role.name, role.account);
+        merge(&mut all, json!({"IsServiceLinkedRole": linked, "RolePrincipalName": name}));
+        if let Some(task) = &view.deletion {
+            let shown = json!({
+                "DeletionTaskId": task_handle(task),
+                "CreateDate": iso_seconds(task.submitted_ms),
+            });
+            merge(&mut all, json!({"LatestDeletionTask": shown}));
+        }
+    }
+    all
+}
+
+fn trust(trust: &TrustView) -> String {
+    match trust {
+        TrustView::Own(text) => text.clone(),
+        TrustView::Linked(principal) => json!({
+            "Statement": [{
+                "Action": "sts:AssumeRole",
+                "Effect": "Allow",
+                "Principal": {"Service": [principal]},
+            }],
+            "Version": "1",
+        })
+        .to_string(),
+    }
+}
+
+/// What never changed was last changed when it was made.
+fn changed(updated_ms: i64, created_ms: i64) -> i64 {
+    if updated_ms == 0 { created_ms } else { updated_ms }
+}
+
+fn user(asked: &Asked, view: &UserView) -> Value {
+    let Some(user) = &view.user else { return json!({}) };
+    let note = |text: &Option<Note>| text.as_ref().map_or("", Note::as_str).to_owned();
+    let mut all = json!({
+        "UserId": user.id,
+        "DisplayName": note(&user.profile.display_name),
+        "MobilePhone": note(&user.profile.mobile_phone),
+        "Email": note(&user.profile.email),
+        "Comments": note(&user.profile.comments),
+        "CreateDate": iso_seconds(user.created_ms),
+        "UpdateDate": iso_seconds(changed(user.updated_ms, user.created_ms)),
+    });
+    match asked.product {
+        Product::Ims => {
+            let name = format!("{}@{}{USER_DOMAIN}", user.name, user.account);
+            merge(&mut all, json!({"UserPrincipalName": name, "ProvisionType": "Manual"}));
+        }
+        _ => merge(&mut all, json!({"UserName": user.name})),
+    }
+    all
+}
+
+fn kind(is_system: bool) -> &'static str {
+    if is_system { "System" } else { "Custom" }
+}
+
+fn policy(view: &PolicyView) -> Value {
+    json!({
+        "PolicyName": view.name,
+        "PolicyType": kind(view.is_system),
+        "Description": view.description.as_ref().map_or("", Description::as_str),
+        "DefaultVersion": format!("v{}", view.default_version),
+        "CreateDate": iso_seconds(view.created_ms),
+        "UpdateDate": iso_seconds(view.updated_ms),
+        "AttachmentCount": view.attachments,
+    })
+}
+
+fn attached(view: &AttachedView) -> Value {
+    json!({
+        "PolicyName": view.name,
+        "PolicyType": kind(view.is_system),
+        "Description": view.description.as_ref().map_or("", Description::as_str),
+        "DefaultVersion": format!("v{}", view.default_version),
+        "AttachDate": iso_seconds(view.attached_ms),
+    })
+}
+
+fn version(view: &VersionView) -> Value {
+    json!({
+        "VersionId": format!("v{}", view.number),
+        "IsDefaultVersion": view.is_default,
+        "PolicyDocument": view.document,
+        "CreateDate": iso_seconds(view.created_ms),
+    })
+}
+
+fn referrers(page: &Page<Referrer>) -> Value {
+    let mut users = Vec::new();
+    let mut roles = Vec::new();
+    for referrer in &page.items {
+        let at = iso_seconds(referrer.attached_ms);
+        match referrer.entity {
+            EntityRef::User(..) => users.push(json!({
+                "UserId": referrer.id,
+                "UserName": referrer.name,
+                "DisplayName": referrer.note,
+                "AttachDate": at,
+            })),
+            EntityRef::Role(..) => roles.push(json!({
+                "RoleId": referrer.id,
+                "RoleName": referrer.name,
+                "Arn": referrer.arn,
+                "Description": referrer.note,
+                "AttachDate": at,
+            })),
+        }
+    }
+    json!({"Users": {"User": users}, "Groups": {"Group": []}, "Roles": {"Role": roles}})
+}
+
+fn status(status: KeyStatus) -> &'static str {
+    match status {
+        KeyStatus::Active => "Active",
+        KeyStatus::Inactive => "Inactive",
+    }
+}
+
+fn task(asked: &Asked, view: &TaskView) -> Value {
+    let task = &view.task;
+    if asked.action == "DeleteServiceLinkedRole" {
+        return json!({"DeletionTaskId": task_handle(task)});
+    }
+    let status = match task.status {
+        TaskStatus::NotStarted => "NOT_STARTED",
+        TaskStatus::InProgress => "IN_PROGRESS",
+        TaskStatus::Succeeded => "SUCCEEDED",
+        TaskStatus::Failed => "FAILED",
+    };
+    let mut all = json!({"Status": status});
+    if task.status == TaskStatus::Failed {
+        let message = if task.usages.is_empty() {
+            task.reason.clone().unwrap_or_default()
+        } else {
+            format!("{} cannot be deleted as it is in use by {}", view.role_arn, task.principal)
+        };
+        let usages: Vec<Value> = task
+            .usages
+            .iter()
+            .map(|(region, resources)| {
+                json!({"Region": region, "Resources": {"Resource": resources}})
+            })
+            .collect();
+        merge(
+            &mut all,
+            json!({"Reason": {"Message": message, "RoleUsages": {"RoleUsage": usages}}}),
+        );
+    }
+    all
+}
+
+/// A deletion task as this dialect names it.
+pub fn task_handle(task: &DeletionTask) -> String {
+    format!("task/acs-service-role/{}/{}/{}", task.principal, task.role_name, task.id)
+}
+
+fn templates(list: &[(std::sync::Arc<Service>, Template)]) -> Value {
+    let Some((_, template)) = list.first() else { return json!({}) };
+    let description = template.description.as_ref().map_or("", Description::as_str);
+    json!({"ServiceLinkedRoleTemplate": {
+        "ServiceName": template.principal,
+        "RoleNamePrefix": template.role_name(Dialect::Alibaba),
+        "SystemPolicyName": template.policy,
+        "MultipleRolesAllowed": template.suffix == SuffixRule::Optional,
+        "RoleDescriptions": {
+            "RoleDescription": [{"Language": "en", "Description": description}],
+        },
+    }})
+}
+
+fn caller(view: &CallerView) -> Value {
+    let account = view.account.as_ref().map_or("", AccountId::as_str);
+    let mut all = json!({"AccountId": account, "PrincipalId": view.id, "Arn": view.arn});
+    let more = match view.kind {
+        "root" => json!({"IdentityType": "Account", "UserId": account}),
+        "user" => json!({"IdentityType": "RAMUser", "UserId": view.id}),
+        "role session" => {
+            let role = view.id.split(':').next().unwrap_or_default();
+            json!({"IdentityType": "AssumedRoleUser", "RoleId": role})
+        }
+        // ours: the vendor's services do not ask
+        _ => json!({"IdentityType": "Service"}),
+    };
+    merge(&mut all, more);
+    all
+}

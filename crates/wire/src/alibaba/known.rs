@@ -1,0 +1,111 @@
+//! The names of the operations of this dialect: those that are done, and facts about the rest.
+
+use super::Product;
+
+/// What is done of each product, sorted.
+pub const DONE: &[(Product, &[&str])] = &[
+    (
+        Product::Ram,
+        &[
+            "AttachPolicyToRole",
+            "AttachPolicyToUser",
+            "CreateAccessKey",
+            "CreatePolicy",
+            "CreatePolicyVersion",
+            "CreateRole",
+            "CreateServiceLinkedRole",
+            "CreateUser",
+            "DeleteAccessKey",
+            "DeletePolicy",
+            "DeletePolicyVersion",
+            "DeleteRole",
+            "DeleteServiceLinkedRole",
+            "DeleteUser",
+            "DetachPolicyFromRole",
+            "DetachPolicyFromUser",
+            "GetAccessKeyLastUsed",
+            "GetPolicy",
+            "GetPolicyVersion",
+            "GetRole",
+            "GetServiceLinkedRoleDeletionStatus",
+            "GetServiceLinkedRoleTemplate",
+            "GetUser",
+            "ListAccessKeys",
+            "ListEntitiesForPolicy",
+            "ListPolicies",
+            "ListPoliciesForRole",
+            "ListPoliciesForUser",
+            "ListPolicyVersions",
+            "ListRoles",
+            "ListUsers",
+            "SetDefaultPolicyVersion",
+            "UpdateAccessKey",
+            "UpdatePolicyDescription",
+            "UpdateRole",
+            "UpdateUser",
+        ],
+    ),
+    (Product::Sts, &["AssumeRole", "GetCallerIdentity"]),
+    (
+        Product::Ims,
+        &[
+            "CreateAccessKey",
+            "CreateUser",
+            "DeleteAccessKey",
+            "DeleteUser",
+            "GetAccessKeyLastUsed",
+            "GetUser",
+            "ListAccessKeys",
+            "ListUsers",
+            "UpdateAccessKey",
+            "UpdateUser",
+        ],
+    ),
+    (
+        Product::ResourceManager,
+        &[
+            "AttachPolicy",
+            "CreatePolicy",
+            "CreatePolicyVersion",
+            "CreateRole",
+            "CreateServiceLinkedRole",
+            "DeletePolicy",
+            "DeletePolicyVersion",
+            "DeleteRole",
+            "DeleteServiceLinkedRole",
+            "DetachPolicy",
+            "GetPolicy",
+            "GetPolicyVersion",
+            "GetRole",
+            "GetServiceLinkedRoleDeletionStatus",
+            "GetServiceLinkedRoleTemplate",
+            "ListPolicies",
+            "ListPolicyVersions",
+            "ListRoles",
+            "SetDefaultPolicyVersion",
+            "UpdateRole",
+        ],
+    ),
+    (Product::ActionTrail, &["LookupEvents"]),
+];
+
+/// The operation of a product, by its exact name, if it is done.
+pub fn find(product: Product, action: &str) -> Option<&'static str> {
+    let (_, names) = DONE.iter().find(|(of, _)| *of == product)?;
+    names.binary_search(&action).ok().and_then(|at| names.get(at)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_product_is_sorted_and_found() {
+        for (product, names) in DONE {
+            assert!(names.is_sorted_by(|a, b| a < b), "{product:?}");
+            assert!(names.iter().all(|name| find(*product, name) == Some(*name)));
+        }
+        assert_eq!(DONE.len(), Product::ALL.len());
+        assert_eq!(find(Product::Ram, "getrole"), None);
+    }
+}
