@@ -80,7 +80,9 @@ fn words(source: &Source, problems: &mut Vec<String>) {
     let pure = PURE.iter().any(|name| path.starts_with(&format!("crates/{name}/src/")));
     let mut testing = is_test(path);
     for (number, line) in source.text.lines().enumerate() {
-        testing |= line.trim_start().starts_with("#[cfg(test)]");
+        let line_start = line.trim_start();
+        testing |=
+            line_start.starts_with("#[cfg(test)]") || line_start.starts_with("#![cfg(test)]");
         let mut say = |text: String| problems.push(format!("{path}:{}: {text}", number + 1));
         for word in EVERYWHERE.map(join) {
             if line.contains(&word) {

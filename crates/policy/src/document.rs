@@ -112,18 +112,6 @@ impl Principals {
         }
     }
 
-    /// How many bytes of memory the entries take.
-    pub(crate) fn bytes(&self) -> usize {
-        let text = |entry: &PrincipalEntry| match entry {
-            PrincipalEntry::Everyone => 0,
-            PrincipalEntry::Aws { text, .. }
-            | PrincipalEntry::Service(text)
-            | PrincipalEntry::Federated(text)
-            | PrincipalEntry::CanonicalUser(text) => text.len(),
-        };
-        size_of_val(self.entries()) + self.entries().iter().map(text).sum::<usize>()
-    }
-
     fn entries_mut(&mut self) -> &mut [PrincipalEntry] {
         match self {
             Principals::Attached => &mut [],

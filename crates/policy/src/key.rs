@@ -121,11 +121,6 @@ impl Key {
         }
     }
 
-    /// How many bytes of memory the key takes beside itself.
-    pub(crate) fn bytes(&self) -> usize {
-        if let Key::Named(name) = self { name.folded.len() } else { 0 }
-    }
-
     /// The folded name.
     pub fn folded(&self) -> &str {
         match self {
@@ -144,6 +139,13 @@ mod tests {
         assert!(GLOBAL.is_sorted_by(|a, b| a < b));
         assert!(GLOBAL.iter().all(|name| name.to_lowercase() == *name));
         assert!(u8::try_from(GLOBAL_COUNT).is_ok_and(|count| count < u8::MAX));
+    }
+
+    #[test]
+    fn names_differ_in_their_hashes() {
+        let hashes: std::collections::BTreeSet<u64> =
+            GLOBAL.iter().map(|name| Name::new((*name).to_owned()).hash()).collect();
+        assert_eq!(hashes.len(), GLOBAL.len());
     }
 
     #[test]

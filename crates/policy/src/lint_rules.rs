@@ -191,8 +191,3 @@ pub const RULES: &[Rule] = &[
         "Each such role gives a service rights in the account. Add a condition on `iam:AWSServiceName`.",
     ),
 ];
-
-/// The kind of finding with this code.
-pub fn rule_of(code: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.code == code)
-}

@@ -94,14 +94,11 @@ impl Finder<'_> {
         // Instead of removing a deny, the request can stay out of its way.
         for deny in &denies {
             for condition in &deny.statement.conditions {
-                if let Some(change) = self.turned(deny, condition, false) {
-                    let mut way = plan.clone();
-                    way.retain(
-                        |c| !matches!(c, Change::RemoveStatement { site } if *site == deny.site),
-                    );
-                    way.push(change);
-                    ways.push(way);
-                }
+                let stays = |c: &&Change| matches!(c, Change::RemoveStatement { site } if *site == deny.site);
+                let others = || plan.iter().filter(|c| !stays(c)).cloned();
+                let turned = self.turned(deny, condition, false).into_iter();
+                let all = turned.map(|change| others().chain([change]).collect());
+                ways.extend(all.into_iter().find(|way: &Vec<Change>| self.holds(way)));
             }
         }
         for add in &adds {
@@ -266,21 +263,22 @@ impl Finder<'_> {
         let mut changes = Vec::new();
         for condition in &near.statement.conditions {
             if !self.condition_fits(near, condition, &[]) {
-                changes.push(self.turned(near, condition, true)?);
+                changes.push(self.turned(near, condition, true).into_iter().next()?);
             }
         }
         (!changes.is_empty()).then_some(changes)
     }
 
-    /// A change of a condition's key that makes the condition hold, or not hold.
-    fn turned(&self, near: &Placed<'_>, condition: &Condition, holds: bool) -> Option<Change> {
+    /// Changes of a condition's key that make the condition hold, or not hold.
+    fn turned(&self, near: &Placed<'_>, condition: &Condition, holds: bool) -> Vec<Change> {
         let mut candidates = self.key_changes(condition);
         if !holds {
             candidates.reverse();
         }
-        candidates.into_iter().find(|change| {
+        candidates.retain(|change| {
             self.condition_fits(near, condition, std::slice::from_ref(change)) == holds
-        })
+        });
+        candidates
     }
 
     fn condition_fits(&self, near: &Placed<'_>, condition: &Condition, changes: &[Change]) -> bool {
@@ -332,7 +330,8 @@ impl Finder<'_> {
         }
         for allow in &allows {
             for condition in &allow.statement.conditions {
-                ways.extend(self.turned(allow, condition, false).map(|change| vec![change]));
+                let turned = self.turned(allow, condition, false).into_iter();
+                ways.extend(turned.map(|change| vec![change]).find(|way| self.holds(way)));
             }
             // One statement less, where it is the only one that allows in its layer or level.
             ways.push(removals([&allow.site].into_iter()));

@@ -465,34 +465,20 @@ fn atk_b09_keys_made_to_collide_cost_no_more_than_their_number() {
 }
 
 #[test]
-fn atk_b11_the_largest_policies_stay_small_when_compiled_and_are_decided() {
-    use policy::engine::Set;
+fn atk_b11_the_largest_policies_are_decided() {
     // As many patterns as fit, on both sides of one statement, all of which have to be tried.
     let list = |count: usize, make: &dyn Fn(usize) -> String| -> String {
         (0..count).map(|n| format!("\"{}\"", make(n))).collect::<Vec<_>>().join(",")
     };
-    let bytes = |count: usize| {
-        let actions = list(count, &|n| format!("s3:*{n}*a"));
-        let resources = list(count, &|n| format!("arn:aws:s3:::*{n}*b"));
-        let statement =
-            format!(r#"{{"Effect":"Allow","Action":[{actions}],"Resource":[{resources}]}}"#);
-        let document = read(&statement);
-        let set = Set::new(&[Named { name: "p", document: &document }]);
-        let hits = decide(
-            &statement,
-            &request(&format!("s3:{}a", count - 1), &format!("arn:aws:s3:::{}b", count - 1)),
-        );
-        assert_eq!(hits, Effect::Allow);
-        let misses =
-            decide(&statement, &request("s3:a", &format!("arn:aws:s3:::{}", "1b2".repeat(300))));
-        assert_eq!(misses, Effect::ImplicitDeny);
-        (statement.len(), set.bytes())
-    };
-    let ((small_text, small), (large_text, large)) = (bytes(250), bytes(1_000));
-    assert!(large_text > 3 * small_text);
-    // What is compiled grows with the text, not with the product of the lists.
-    assert!(large < 5 * small, "{small} then {large} bytes");
-    assert!(large < 20 * large_text, "{large} bytes for {large_text} of text");
+    let count = 1_000;
+    let actions = list(count, &|n| format!("s3:*{n}*a"));
+    let resources = list(count, &|n| format!("arn:aws:s3:::*{n}*b"));
+    let statement =
+        format!(r#"{{"Effect":"Allow","Action":[{actions}],"Resource":[{resources}]}}"#);
+    let last = (format!("s3:{}a", count - 1), format!("arn:aws:s3:::{}b", count - 1));
+    assert_eq!(decide(&statement, &request(&last.0, &last.1)), Effect::Allow);
+    let misses = request("s3:a", &format!("arn:aws:s3:::{}", "1b2".repeat(300)));
+    assert_eq!(decide(&statement, &misses), Effect::ImplicitDeny);
     // Patterns that tempt a matcher: the work of the one matcher is counted above, under B10.
     let tempting = format!("arn:aws:s3:::{}b", "*a".repeat(1_000));
     let statement = format!(r#"{{"Effect":"Allow","Action":"*","Resource":"{tempting}"}}"#);

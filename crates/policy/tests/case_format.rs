@@ -193,3 +193,45 @@ fn the_expected_layer_is_the_one_that_decided_or_one_of_several_that_deny() {
         assert_eq!(passed, holds, "{decision} in {layer}: {case}");
     }
 }
+
+#[test]
+fn parse_cases_tell_what_was_expected_and_what_was_found() {
+    let good = r#"{"Version": "2012-10-17", "Statement": []}"#;
+    let run = |text: &str, expect: Value| {
+        let case = json!({"id": "one", "kind": "parse", "policyKind": "identity",
+            "text": text, "expect": expect});
+        let cases = cases::read(&file(&json!([case]))).expect("a case file");
+        cases.first().expect("one case").run(&[("spec", &Spec)])
+    };
+    let good = good.replace("[]", r#"[{"Effect": "Allow", "Action": "a:B", "Resource": "*"}]"#);
+    let wrong = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow"}]}"#;
+    let message =
+        match policy::Document::parse(wrong, policy::PolicyKind::Identity, policy::Dialect::Aws) {
+            Err(error) => error.message,
+            Ok(_) => panic!("accepted"),
+        };
+    assert_eq!(run(&good, json!({"valid": true})), Verdict::Passed);
+    assert_eq!(run(wrong, json!({"valid": false})), Verdict::Passed);
+    assert_eq!(run(wrong, json!({"valid": false, "message": message})), Verdict::Passed);
+    let code = "MalformedPolicyDocument";
+    assert_eq!(run(wrong, json!({"valid": false, "code": code})), Verdict::Passed);
+    for (text, expect, wanted) in [
+        (good.as_str(), json!({"valid": false}), "expected a refusal"),
+        (wrong, json!({"valid": true}), "expected to be accepted"),
+        (wrong, json!({"valid": false, "message": "other"}), "expected the message `other`"),
+        (wrong, json!({"valid": false, "code": "Other"}), "expected the code Other"),
+    ] {
+        match run(text, expect) {
+            Verdict::Failed(why) => assert!(why.contains(wanted), "{why}\nlacks: {wanted}"),
+            other => panic!("{other:?} instead of: {wanted}"),
+        }
+    }
+}
+
+#[test]
+fn a_parse_case_has_no_policies() {
+    let case = json!({"id": "one", "kind": "parse", "policyKind": "identity", "text": "{}",
+        "policies": right()["policies"]});
+    let Err(error) = cases::read(&file(&json!([case]))) else { panic!("accepted") };
+    assert!(error.to_string().contains("at `policies`: a case of kind `parse`"), "{error}");
+}

@@ -306,3 +306,87 @@ fn only_the_condition_that_fails_is_to_be_met() {
     let both = "a value of `aws:PrincipalTag/floor` equal to `1`";
     assert!(suggested.iter().any(|s| s.contains(both) && s.contains("`blue`")), "{suggested:?}");
 }
+
+#[test]
+fn a_request_can_stay_out_of_the_way_of_a_deny_whatever_its_operator() {
+    for (operator, listed, held, wanted) in [
+        ("StringEquals", "a", "a", "other"),
+        ("StringLike", "a*", "ab", "other"),
+        ("StringNotEquals", "a", "b", "a"),
+        ("Bool", "true", "true", "false"),
+        ("NumericEquals", "5", "5", "1000000000"),
+        ("NumericLessThan", "5", "4", "1000000000"),
+        ("NumericGreaterThan", "5", "6", "-1000000000"),
+        ("DateLessThan", "2020-01-01T00:00:00Z", "2019-01-01T00:00:00Z", "2100-01-01T00:00:00Z"),
+        ("DateGreaterThan", "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+        ("IpAddress", "192.0.2.0/24", "192.0.2.7", "10.0.0.1"),
+        ("NotIpAddress", "192.0.2.0/24", "10.0.0.9", "192.0.2.1"),
+        ("BinaryEquals", "YQ==", "YQ==", "b3RoZXI="),
+    ] {
+        // Without the key an allow fails, so that leaving the key out is no way.
+        let statement = format!(
+            r#"{{"Effect": "Allow", "Action": "*", "Resource": "*",
+                "Condition": {{"Null": {{"a:k": "false"}}}}}},
+            {{"Effect": "Deny", "Action": "*", "Resource": "*",
+                "Condition": {{"{operator}": {{"a:k": "{listed}"}}}}}}"#
+        );
+        let (_, suggested) = reasons("identity", &statement, &format!(r#"{{"a:k": "{held}"}}"#));
+        let wanted = format!("a value of `a:k` equal to `{wanted}`");
+        assert!(suggested.contains(&wanted), "{operator}: {suggested:?}");
+    }
+}
+
+#[test]
+fn what_would_deny_is_told_in_every_way() {
+    let two = r#"{"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:Put*", "Resource": "*"}"#;
+    let (_, suggested) = reasons("identity", two, "{}");
+    let both = "without statement 1 of identity policy `p`, and without statement 0 of";
+    assert!(suggested.iter().any(|s| s.contains(both)), "both have to go: {suggested:?}");
+    assert!(suggested.iter().any(|s| s.starts_with("a Deny of s3:PutObject")), "{suggested:?}");
+    // One allow with a condition: without it, or out of its way.
+    let one = r#"{"Effect": "Allow", "Action": "*", "Resource": "*",
+        "Condition": {"StringEquals": {"a:k": "v"}}}"#;
+    let (_, suggested) = reasons("identity", one, r#"{"a:k": "v"}"#);
+    for wanted in ["without statement 0 of identity policy `p`", "no `a:k`"] {
+        assert!(suggested.iter().any(|s| s.contains(wanted)), "{wanted}: {suggested:?}");
+    }
+}
+
+#[test]
+fn one_of_several_denies_can_be_met_and_the_others_removed() {
+    let statement = r#"{"Effect": "Allow", "Action": "*", "Resource": "*",
+            "Condition": {"Null": {"a:k": "false"}}},
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "*", "Resource": "*",
+            "Condition": {"StringEquals": {"a:k": "v"}}}"#;
+    let (_, suggested) = reasons("identity", statement, r#"{"a:k": "v"}"#);
+    let met = suggested.iter().find(|s| s.contains("a value of `a:k`"));
+    let met = met.unwrap_or_else(|| panic!("{suggested:?}"));
+    assert!(met.contains("without statement 1"), "{met}");
+    assert!(!met.contains("without statement 2"), "what is met can stay: {met}");
+    let removed = suggested.iter().find(|s| s.contains("without statement 2"));
+    assert!(removed.is_some_and(|s| s.contains("without statement 1")), "{suggested:?}");
+}
+
+#[test]
+fn only_allows_of_the_layer_that_is_silent_are_to_be_met() {
+    // A deny with a condition in the same layer, and an allow in another, are nothing to be met.
+    let statement = r#"{"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*",
+            "Condition": {"StringEquals": {"a:k": "v"}}},
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*",
+            "Condition": {"StringEquals": {"a:j": "w"}}}"#;
+    let (_, suggested) = reasons("identity", statement, "{}");
+    assert!(suggested.contains(&"a value of `a:j` equal to `w`".to_owned()), "{suggested:?}");
+    assert!(!suggested.iter().any(|s| s.contains("`a:k`")), "{suggested:?}");
+    let (_, suggested) = reasons(
+        "resource",
+        r#"{"Effect": "Allow", "Principal": "*",
+        "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"a:k": "v"}}}"#,
+        "{}",
+    );
+    assert!(suggested.contains(&"a value of `a:k` equal to `v`".to_owned()), "{suggested:?}");
+    let person = suggested.iter().find(|s| s.contains(" for "));
+    let person = person.unwrap_or_else(|| panic!("{suggested:?}"));
+    assert!(person.contains("for arn:aws:iam::111122223333:user/a in"), "{person}");
+}

@@ -187,3 +187,16 @@ fn places_are_counted_in_lines_and_characters() {
     let found: Vec<_> = [0, 1, 2, 4, 5, 6, 99].iter().map(|at| json::position(text, *at)).collect();
     assert_eq!(found, [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 1), (4, 2)]);
 }
+
+#[test]
+fn texts_are_quoted_as_they_are_read() {
+    for (text, quoted) in [
+        ("", r#""""#),
+        (" a", r#"" a""#),
+        ("\u{1f}\u{20}", r#""\u001f ""#),
+        ("\"\\/", r#""\"\\/""#),
+        ("\n\r\t\u{7f}é", "\"\\n\\r\\t\u{7f}é\""),
+    ] {
+        assert_eq!(json::quoted(text), quoted);
+    }
+}

@@ -1,5 +1,5 @@
 //! Typed readings of condition values, against tables.
-#![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
 use std::cmp::Ordering;
 
@@ -214,5 +214,29 @@ fn booleans_and_bytes_have_one_form_each() {
     assert_eq!(bytes(""), Some(Vec::new()));
     for text in ["YWI", "YW I=", "Y", "YWI=="] {
         assert_eq!(bytes(text), None, "{text}");
+    }
+}
+
+#[test]
+fn operators_read_wildcards_and_values_of_their_own_kind() {
+    use policy::OperatorClass as Class;
+    let class = |name: &str| Class::ALL.iter().find(|(known, _)| *known == name).map(|(_, c)| *c);
+    for (name, wildcards, good, bad) in [
+        ("StringEquals", false, "any", None),
+        ("StringLike", true, "any", None),
+        ("StringNotLike", true, "any", None),
+        ("ArnLike", true, "arn:aws:a:::b", None),
+        ("ArnEquals", true, "arn:aws:a:::b", None),
+        ("Bool", false, "true", Some("yes")),
+        ("Null", false, "false", Some("0x")),
+        ("NumericEquals", false, "1.5", Some("one")),
+        ("DateEquals", false, "2020-01-01T00:00:00Z", Some("today")),
+        ("BinaryEquals", false, "YQ==", Some("*")),
+        ("IpAddress", false, "192.0.2.0/24", Some("192.0.2")),
+    ] {
+        let class = class(name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(class.has_wildcards(), wildcards, "{name}");
+        assert!(class.can_read(good), "{name}");
+        assert!(bad.is_none_or(|text| !class.can_read(text)), "{name}");
     }
 }

@@ -241,6 +241,24 @@ impl<'a> Slots<'a> {
 #[expect(clippy::indexing_slicing, reason = "tests may fail loudly")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_folded_and_cut_byte_by_byte() {
+        for byte in 0..=u8::MAX {
+            for beside in [0, b'A', b'[', 0xff] {
+                let bytes = [byte, beside, byte, b'@', byte, b'Z', byte, b'z'];
+                let folded = bytes.map(|b| b.to_ascii_lowercase());
+                assert_eq!(lower(u64::from_le_bytes(bytes)), u64::from_le_bytes(folded), "{byte}");
+            }
+        }
+        let word = 0x8877_6655_4433_2211;
+        assert_eq!(aligned(word, 0), 0);
+        assert_eq!(aligned(word, 1), 0x11 << 56);
+        assert_eq!(aligned(word, 7), 0x7766_5544_3322_1100);
+        assert_eq!(aligned(word, 8), word);
+        assert_eq!(aligned(word, 9), word);
+    }
+
     use proptest::prelude::*;
 
     /// The definition of a tail, byte by byte.

@@ -69,24 +69,12 @@ impl Condition {
         match &self.test {
             Test::Compare { operator, listed }
                 if plain(operator)
-                    && matches!(operator.class, Class::StringEquals | Class::StringLike)
-                    && listed.len() <= LENGTH_MAX =>
+                    && matches!(operator.class, Class::StringEquals | Class::StringLike) =>
             {
                 listed.iter().map(Operand::literal).collect()
             }
             _ => None,
         }
-    }
-
-    /// How many bytes of memory the listed values take.
-    pub(super) fn bytes(&self) -> usize {
-        let values = match &self.test {
-            Test::Never => 0,
-            Test::Null(listed) | Test::Compare { listed, .. } => {
-                size_of_val(&**listed) + listed.iter().map(Operand::bytes).sum::<usize>()
-            }
-        };
-        self.key.bytes() + values
     }
 
     /// The truth of the condition for a context.
@@ -262,16 +250,6 @@ impl Operand {
             _ => return None,
         };
         (found.0.len() <= LENGTH_MAX).then_some(found)
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Operand::Text(text) | Operand::Folded(text) | Operand::Decimal(text) => text.len(),
-            Operand::Glob(glob) | Operand::Arn(glob) => glob.bytes(),
-            Operand::Bytes(bytes) => bytes.len(),
-            Operand::Varying(template) => template.text().len(),
-            _ => 0,
-        }
     }
 
     /// Whether a value of the request fits, negation aside; `None` without a variable's value.

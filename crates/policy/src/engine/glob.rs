@@ -184,13 +184,6 @@ impl Glob {
         answer(!misplaced && self.run::<false>(&values, text.as_bytes()))
     }
 
-    /// How many bytes of memory the pattern takes.
-    pub(super) fn bytes(&self) -> usize {
-        let texts: usize = self.pieces.iter().map(Piece::length).sum();
-        let written = self.written.as_ref().map_or(0, |template| template.text().len());
-        size_of_val(&*self.pieces) + size_of_val(&*self.variables) + texts + written
-    }
-
     /// Matches an action in any case with a pattern for actions.
     pub(super) fn fits_action(&self, action: &[u8]) -> bool {
         self.constant::<true>(action)

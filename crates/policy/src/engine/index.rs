@@ -133,14 +133,6 @@ impl Index {
     pub(super) fn rule(&self, number: u32) -> Option<&Rule> {
         self.rules.get(number as usize)
     }
-
-    /// How many bytes of memory the index takes.
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Index>()
-            + self.trees.bytes()
-            + size_of_val(&*self.resources)
-            + size_of_val(&*self.rules)
-    }
 }
 
 /// The rules of a statement: every action with every resource, unless that is far more than both lists.
@@ -181,5 +173,36 @@ fn rules<'a>(statement: u32, draft: &'a Draft, out: &mut Vec<Found<'a>>) {
     }
     if actions.iter().any(|test| !matches!(test, ActionTest::Exact(_))) {
         out.push((b"", b"", rule(Rest::All, "")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rules of a statement of so many plain actions, so many with wildcards, and so many resources.
+    fn count(plain: usize, open: usize, resources: usize) -> usize {
+        let exact = (0..plain).map(|n| ActionTest::Exact(format!("a:{n}").into()));
+        let prefix = (0..open).map(|n| ActionTest::Prefix(format!("b:{n}").into()));
+        let draft = Draft {
+            actions: exact.chain(prefix).collect(),
+            first_action: 0,
+            resources: vec![ResourceTest::Everything; resources],
+            first_resource: 0,
+        };
+        let mut found = Vec::new();
+        rules(0, &draft, &mut found);
+        found.len()
+    }
+
+    #[test]
+    fn an_index_has_pairs_of_short_lists_and_lists_of_long_ones() {
+        assert_eq!(count(1, 0, 1), 1);
+        assert_eq!(count(8, 0, 8), 64);
+        assert_eq!(count(4, 4, 8), 64);
+        assert_eq!(count(9, 0, 9), 9);
+        assert_eq!(count(6, 3, 9), 7);
+        assert_eq!(count(0, 9, 9), 1);
+        assert_eq!(count(2, 0, 300), 600);
     }
 }

@@ -8,6 +8,7 @@
 mod asked;
 mod compiled;
 mod condition;
+mod forms;
 mod glob;
 mod index;
 mod literal;

@@ -97,17 +97,6 @@ impl ActionTest {
             }
         }
     }
-
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            ActionTest::Any => 0,
-            ActionTest::Exact(text) | ActionTest::Prefix(text) => text.len(),
-            ActionTest::Glob(glob) => glob.bytes(),
-            ActionTest::AllBut(list) => {
-                size_of_val(&**list) + list.iter().map(ActionTest::bytes).sum::<usize>()
-            }
-        }
-    }
 }
 
 impl ResourceTest {
@@ -218,17 +207,6 @@ impl ResourceTest {
             }
             Resources::AllBut(list) => {
                 vec![ResourceTest::AllBut(tests(list).into())]
-            }
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            ResourceTest::Everything => 0,
-            ResourceTest::Exact(text) | ResourceTest::Prefix(text) => text.len(),
-            ResourceTest::Glob(glob, _) | ResourceTest::Role(glob) => glob.bytes(),
-            ResourceTest::AllBut(list) => {
-                size_of_val(&**list) + list.iter().map(ResourceTest::bytes).sum::<usize>()
             }
         }
     }

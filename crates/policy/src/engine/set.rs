@@ -95,23 +95,6 @@ impl Set {
         builder.finish()
     }
 
-    /// About how many bytes of memory the set takes.
-    pub fn bytes(&self) -> usize {
-        size_of::<Set>()
-            + size_of_val(&*self.block)
-            + size_of_val(&*self.keys)
-            + self.keys.iter().map(Key::bytes).sum::<usize>()
-            + size_of_val(&*self.actions)
-            + self.actions.iter().map(ActionTest::bytes).sum::<usize>()
-            + size_of_val(&*self.resources)
-            + self.resources.iter().map(ResourceTest::bytes).sum::<usize>()
-            + size_of_val(&*self.conditions)
-            + self.conditions.iter().map(Condition::bytes).sum::<usize>()
-            + size_of_val(&*self.principals)
-            + self.principals.iter().map(Principals::bytes).sum::<usize>()
-            + self.index.as_ref().map_or(0, |index| index.bytes())
-    }
-
     /// What the set says of a question.
     #[inline]
     pub(super) fn look(&self, asked: &Asked<'_>) -> Look {
@@ -516,4 +499,21 @@ fn pair(low: usize, high: usize) -> u64 {
 
 fn number(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_is_what_all_actions_begin_with() {
+        let test = |text: &str| ActionTest::Prefix(text.into());
+        let of = |texts: &[&str]| head(&texts.iter().map(|text| test(text)).collect::<Vec<_>>());
+        let bytes = |text: &[u8; 4]| u64::from(u32::from_le_bytes(*text));
+        assert_eq!(of(&["s3:getobject", "s3:get"]), bytes(b"s3:g") | 0xffff_ffff << 32);
+        assert_eq!(of(&["s3:getobject", "s3x"]), bytes(b"s3\0\0") | 0xffff << 32);
+        assert_eq!(of(&["s3:getobject", "ec2:run"]), 0);
+        assert_eq!(of(&["s"]), bytes(b"s\0\0\0") | 0xff << 32);
+        assert_eq!(of(&[]), 0xffff_ffff << 32);
+    }
 }

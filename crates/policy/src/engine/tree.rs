@@ -154,11 +154,6 @@ impl Trees {
             .find_map(found)
     }
 
-    /// How many bytes of memory the trees take.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.nodes) + self.labels.len() + size_of_val(&*self.edges)
-    }
-
     /// Gives back the memory that only building needed.
     pub(super) fn shrink(&mut self) {
         self.nodes.shrink_to_fit();
