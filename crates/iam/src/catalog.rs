@@ -68,6 +68,18 @@ const TEXTS: &[(Dialect, &str, &str, &str)] = &[
     ),
     (
         Dialect::Alibaba,
+        "AliyunConfigFullAccess",
+        "All of Cloud Config, its service-linked role included.",
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"config:*","Resource":"*"},{"Effect":"Allow","Action":["ram:CreateServiceLinkedRole","ram:DeleteServiceLinkedRole"],"Resource":"*","Condition":{"StringEquals":{"ram:ServiceName":"config.aliyuncs.com"}}}]}"#,
+    ),
+    (
+        Dialect::Alibaba,
+        "AliyunKMSFullAccess",
+        "All of Key Management Service, its service-linked roles included.",
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"},{"Effect":"Allow","Action":["ram:CreateServiceLinkedRole","ram:DeleteServiceLinkedRole"],"Resource":"*","Condition":{"StringEquals":{"ram:ServiceName":["keystore.kms.aliyuncs.com","secretsmanager-ecs.kms.aliyuncs.com","secretsmanager-rds.kms.aliyuncs.com","secretsmanager-redis.kms.aliyuncs.com"]}}}]}"#,
+    ),
+    (
+        Dialect::Alibaba,
         "AliyunActionTrailReadOnlyAccess",
         "Looking at the trail.",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"actiontrail:LookupEvents","Resource":"*"}]}"#,

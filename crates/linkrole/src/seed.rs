@@ -12,7 +12,14 @@ use iam::tx::Env;
 use policy::Dialect;
 
 /// The linked services that come with linkrole, as their manifests.
-pub const CATALOGUE: &[&str] = &[include_str!("../../../catalog/backup.example.com.toml")];
+pub const CATALOGUE: &[&str] = &[
+    include_str!("../../../catalog/backup.example.com.toml"),
+    include_str!("../../../catalog/config.aliyuncs.com.toml"),
+    include_str!("../../../catalog/kms.aliyuncs.com.toml"),
+    include_str!("../../../catalog/mssp.aliyuncs.com.toml"),
+    include_str!("../../../catalog/resourcemanager.aliyuncs.com.toml"),
+    include_str!("../../../catalog/tag.aliyuncs.com.toml"),
+];
 
 /// A key pair that was just made.
 pub struct KeyPair {

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import time
+import tomllib
 import unittest
 import urllib.parse
 
@@ -418,6 +419,78 @@ class LinkedRoles(AlibabaCase):
                          f"{self.name}/{session}")
         first = look("User", self.name, direction="FORWARD")
         self.assertEqual([e["eventId"] for e in first], [e["eventId"] for e in acted][::-1])
+
+
+class Catalogue(AlibabaCase):
+    """The services of the vendor's pages."""
+
+    folder = os.path.join(os.path.dirname(__file__), "../../../../catalog")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.manifests = []
+        for name in sorted(os.listdir(cls.folder)):
+            if name.endswith(".aliyuncs.com.toml"):
+                with open(os.path.join(cls.folder, name), "rb") as text:
+                    cls.manifests.append(tomllib.load(text))
+        if cls.server.kind == "disk":
+            for manifest in cls.manifests:
+                cls.server.service(manifest)
+
+    def make(self, keys, principal):
+        return self.ask_as(keys, "rm", "CreateServiceLinkedRole", ServiceName=principal)["Role"]
+
+    def remove(self, role):
+        task = self.ask("rm", "DeleteServiceLinkedRole", RoleName=role["RoleName"])
+        self.assertEqual(self.wait(task["DeletionTaskId"])["Status"], "SUCCEEDED")
+
+    def test_feature_10_11_every_role_has_the_vendors_names(self):
+        expected = {
+            "config.aliyuncs.com": "Config",
+            "keystore.kms.aliyuncs.com": "KMSKeyStore",
+            "secretsmanager-ecs.kms.aliyuncs.com": "KMSSecretsManagerForECS",
+            "secretsmanager-rds.kms.aliyuncs.com": "KMSSecretsManagerForRDS",
+            "secretsmanager-redis.kms.aliyuncs.com": "KMSSecretsManagerForRedis",
+            "mssp.aliyuncs.com": "Mssp",
+            "esa.mssp.aliyuncs.com": "ESAMssp",
+            "resourcemanager.aliyuncs.com": "ResourceDirectory",
+            "tag.aliyuncs.com": "Tag",
+        }
+        for principal, word in expected.items():
+            with self.subTest(principal):
+                role = self.make(self.admin, principal)
+                self.assertEqual(role["RoleName"], "AliyunServiceRoleFor" + word)
+                trust = json.loads(role["AssumeRolePolicyDocument"])["Statement"][0]["Principal"]
+                self.assertEqual(trust, {"Service": [principal]})
+                policies = self.ask("ram", "ListPoliciesForRole", RoleName=role["RoleName"])
+                name = policies["Policies"]["Policy"][0]["PolicyName"]
+                self.assertEqual(name, "AliyunServiceRolePolicyFor" + word)
+                text = self.ask("ram", "GetPolicy", PolicyType="System", PolicyName=name)
+                own = json.loads(text["Policy"]["PolicyDocument"])["Statement"][-1]
+                self.assertEqual(own["Condition"],
+                                 {"StringEquals": {"ram:ServiceName": principal}})
+                self.remove(role)
+
+    def test_feature_22_23_24_the_pages_own_policies(self):
+        ask = "ram:CreateServiceLinkedRole"
+        one = {"StringEquals": {"ram:ServiceName": "resourcemanager.aliyuncs.com"}}
+        _, manager = self.user(allow(ask, condition=one))
+        four = [f"{word}.kms.aliyuncs.com" for word in (
+            "keystore", "secretsmanager-ecs", "secretsmanager-rds", "secretsmanager-redis")]
+        _, keeper = self.user(allow(ask, condition={"StringEquals": {"ram:ServiceName": four}}))
+        full, with_system = self.user()
+        self.ask("ram", "AttachPolicyToUser", UserName=full, PolicyType="System",
+                 PolicyName="AliyunKMSFullAccess")
+        self.remove(self.make(manager, "resourcemanager.aliyuncs.com"))
+        for principal in four:
+            self.wrong(403, "NoPermission", None, "rm", "CreateServiceLinkedRole", manager,
+                       ServiceName=principal)
+            for keys in (keeper, with_system):
+                self.remove(self.make(keys, principal))
+        for keys in (keeper, with_system):
+            self.wrong(403, "NoPermission", None, "rm", "CreateServiceLinkedRole", keys,
+                       ServiceName="resourcemanager.aliyuncs.com")
 
 
 class Roles(AlibabaCase):
