@@ -4,6 +4,7 @@
 //! request means ([`crate::server`]).
 
 use crate::server::{Peer, Server};
+use crate::tls::{FIRST_BYTE, Tls};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use store::Store;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -46,6 +47,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 pub struct Listeners {
     /// For everybody.
     pub tcp: TcpListener,
+    /// How everybody is spoken to in TLS, if at all.
+    pub tls: Option<Tls>,
     /// For the operator.
     pub operator: Option<UnixListener>,
 }
@@ -68,7 +71,8 @@ pub async fn serve<S: Store>(
                 Ok((place, (stream, from))) => {
                     let _ = stream.set_nodelay(true);
                     let peer = Peer { ip: Some(from.ip()), operator: false, tls: false };
-                    let work = connection(server.clone(), stream, peer, inside.clone());
+                    let tls = listeners.tls.clone();
+                    let work = everybody(server.clone(), stream, tls, peer, inside.clone());
                     tasks.spawn(async move { work.await; drop(place) });
                 }
                 Err(error) => pause(&error).await,
@@ -87,6 +91,48 @@ pub async fn serve<S: Store>(
     drop(listeners);
     let _ = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} })
         .await;
+}
+
+/// A connection of everybody's: what its first byte says it speaks, where that is taken.
+async fn everybody<S: Store>(
+    server: Arc<Server<S>>,
+    stream: TcpStream,
+    tls: Option<Tls>,
+    peer: Peer,
+    stop: watch::Receiver<bool>,
+) {
+    let Some(tls) = tls else { return connection(server, stream, peer, stop).await };
+    let mut first = [0];
+    // Who connects and says nothing holds its place no longer than who sends half a header.
+    let peeked = tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await;
+    if !matches!(peeked, Ok(Ok(1))) {
+        return;
+    }
+    if first == [FIRST_BYTE] {
+        let shaken = tokio::time::timeout(HEAD_TIME, tls.acceptor.accept(stream)).await;
+        if let Ok(Ok(stream)) = shaken {
+            connection(server, stream, Peer { tls: true, ..peer }, stop).await;
+        }
+    } else if tls.allows_plain {
+        connection(server, stream, peer, stop).await;
+    } else {
+        refuse_plain(stream).await;
+    }
+}
+
+/// Tells who speaks plain HTTP to a server of TLS what is expected, without reading the request.
+async fn refuse_plain(mut stream: TcpStream) {
+    let text = "this server speaks TLS; use https\n";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
+    );
+    let told = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(WRITE_TIME, told).await;
 }
 
 /// Waits for a place, then for a connection.

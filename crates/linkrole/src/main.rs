@@ -18,6 +18,7 @@ mod reconciler;
 mod rpc;
 mod seed;
 mod server;
+mod tls;
 
 fn main() -> std::process::ExitCode {
     cli::run()

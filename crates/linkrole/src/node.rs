@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::listener::{self, Listeners};
 use crate::reconciler;
 use crate::server::{Auth, Server};
+use crate::tls::Tls;
 use iam::rows::Row;
 use iam::seal::Keyring;
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +20,8 @@ use tokio::sync::watch;
 pub struct Settings {
     /// Where everybody reaches it, bound already.
     pub tcp: TcpListener,
+    /// How it speaks TLS there, if it does.
+    pub tls: Option<Tls>,
     /// Where the operator reaches it.
     pub socket: Option<PathBuf>,
     /// How credentials are taken.
@@ -51,7 +54,13 @@ impl<S: Store> Node<S> {
         // Caught from now on: whoever is told that the server is ready may ask it to end.
         let catch = |kind| signal(kind).map_err(|e| format!("cannot catch signals: {e}"));
         let signals = [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?];
-        Ok(Self { server, listeners: Listeners { tcp, operator }, writer, signals, address })
+        Ok(Self {
+            server,
+            listeners: Listeners { tcp, tls: settings.tls, operator },
+            writer,
+            signals,
+            address,
+        })
     }
 
     /// Checks that `init` has ended what it began.

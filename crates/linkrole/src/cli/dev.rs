@@ -92,13 +92,19 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
         let tcp = crate::node::bind(args.listen).await?;
         let port = tcp.local_addr().map_err(|e| e.to_string())?.port();
         let socket = directory.join(format!("dev-{port}.sock"));
-        let settings = Settings { tcp, socket: Some(socket.clone()), auth, reset: Some(rows) };
+        let (tls, trusted) = crate::tls::for_loopback()?;
+        let certificate = directory.join(format!("dev-{port}.pem"));
+        let _ = std::fs::remove_file(&certificate);
+        crate::keys::write_private(&certificate, trusted.as_bytes())?;
+        let settings =
+            Settings { tcp, tls: Some(tls), socket: Some(socket.clone()), auth, reset: Some(rows) };
         let node = Node::open(store, keyring, settings).await?;
         let file = write_env(&directory, node.address, &homes, &socket)?;
         greet(node.address, &homes, &services, &args, &file)?;
         let ended = node.run().await;
         let _ = std::fs::remove_file(file);
         let _ = std::fs::remove_file(socket);
+        let _ = std::fs::remove_file(certificate);
         ended
     })
 }
@@ -133,6 +139,7 @@ fn greet(
     output::line(&format!(
         "linkrole {} in memory; nothing outlives this process\n\n\
          endpoint  http://{address}\n\
+         tls       https at the same port, for who trusts the certificate below\n\
          account   {aws} (AWS), {alibaba} (Alibaba Cloud)\n\
          services  {services}\n\
          auth      {auth}\n\n\
@@ -154,12 +161,14 @@ fn exports(address: SocketAddr, homes: &Homes, socket: &std::path::Path) -> Stri
          export AWS_DEFAULT_REGION=us-east-1\n\
          export ALIBABA_CLOUD_ACCESS_KEY_ID={}\n\
          export ALIBABA_CLOUD_ACCESS_KEY_SECRET={}\n\
-         export LINKROLE_SOCKET={}\n",
+         export LINKROLE_SOCKET={}\n\
+         export LINKROLE_CERTIFICATE={}\n",
         homes.aws.admin.id,
         homes.aws.admin.secret.expose(),
         homes.alibaba.admin.id,
         homes.alibaba.admin.secret.expose(),
         socket.display(),
+        socket.with_extension("pem").display(),
     )
 }
 

@@ -33,7 +33,7 @@ pub struct ServeArgs {
     /// Where the installation is kept
     #[arg(long)]
     data_dir: PathBuf,
-    /// Where to listen; anything but loopback needs `--insecure-http`, as TLS is not there yet
+    /// Where to listen; anything but loopback needs TLS, or `--insecure-http`
     #[arg(long)]
     listen: Option<SocketAddr>,
     /// The store's address; only the embedded one is there yet
@@ -42,6 +42,12 @@ pub struct ServeArgs {
     /// A file with settings; arguments win over it
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Speak TLS, and nothing else, with the certificate chain in this PEM file
+    #[arg(long, requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The key of the certificate, in a PEM file
+    #[arg(long, requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Speak plain HTTP beyond loopback, behind a proxy that speaks TLS
     #[arg(long)]
     insecure_http: bool,
@@ -53,6 +59,10 @@ pub struct ServeArgs {
 struct ConfigFile {
     /// Where to listen.
     listen: Option<SocketAddr>,
+    /// The certificate chain with which TLS is spoken.
+    tls_certificate: Option<PathBuf>,
+    /// The key of the certificate.
+    tls_key: Option<PathBuf>,
     /// Whether plain HTTP is spoken beyond loopback.
     #[serde(default)]
     insecure_http: bool,
@@ -129,17 +139,25 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
     let usual = SocketAddr::from(([127, 0, 0, 1], 4680));
     let listen = args.listen.or(config.listen).unwrap_or(usual);
     let plain_is_meant = args.insecure_http || config.insecure_http;
-    if !listen.ip().is_loopback() && !plain_is_meant {
+    let files = (args.tls_certificate.or(config.tls_certificate), args.tls_key.or(config.tls_key));
+    let tls = match &files {
+        (Some(chain), Some(key)) => Some(crate::tls::of_files(chain, key)?),
+        (None, None) => None,
+        _ => return Err("TLS needs both a certificate and its key; one of them is missing".into()),
+    };
+    if !listen.ip().is_loopback() && !plain_is_meant && tls.is_none() {
         return Err(format!(
-            "{listen} is not loopback and TLS is not there yet: put a proxy that speaks TLS before it and say `--insecure-http`"
+            "{listen} is not loopback: give `--tls-certificate` and `--tls-key`, or put a proxy that speaks TLS before it and say `--insecure-http`"
         ));
     }
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let directory = args.data_dir;
     super::runtime()?.block_on(async {
         let store = Embedded::open(&directory).map_err(|e| e.to_string())?;
         let keyring = crate::keys::load(&directory)?;
         let settings = Settings {
             tcp: crate::node::bind(listen).await?,
+            tls,
             socket: Some(directory.join(SOCKET)),
             auth: Auth::Enforce,
             reset: None,
@@ -147,7 +165,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
         let node = Node::open(Any::Embedded(store), keyring, settings).await?;
         node.check_installed(&directory)?;
         tracing::info!(address = %node.address, "serving");
-        output::line(&format!("ready http://{}", node.address))?;
+        output::line(&format!("ready {scheme}://{}", node.address))?;
         let ended = node.run().await;
         let _ = std::fs::remove_file(directory.join(SOCKET));
         ended
