@@ -244,7 +244,8 @@ fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<C
     let name = p.required("PrincipalName")?;
     // Only the account as a whole is there; it goes by its id.
     let group = p.required("ResourceGroupId")?;
-    if home.is_none_or(|account| account.as_str() != group) {
+    // A caller without an account is refused by the guard, whatever it names.
+    if home.is_some_and(|account| account.as_str() != group) {
         let text = "The resource group does not exist.";
         return Err(Fault::new("EntityNotExists.ResourceGroup", 404, text));
     }
@@ -271,7 +272,7 @@ fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<C
 fn user_in(parameter: &str, text: &str, home: Option<&AccountId>) -> Result<UserName, Fault> {
     let (name, domain) = text.split_once('@').ok_or_else(|| Fault::format(parameter))?;
     let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(|| Fault::format(parameter))?;
-    if home.is_none_or(|home| home.as_str() != account) {
+    if home.is_some_and(|home| home.as_str() != account) {
         return Err(Fault::new("EntityNotExist.User", 404, "The user does not exist."));
     }
     UserName::parse(name).map_err(|_| Fault::format(parameter))
@@ -281,7 +282,7 @@ fn role_in(text: &str, home: Option<&AccountId>) -> Result<RoleName, Fault> {
     let wrong = || Fault::format("PrincipalName");
     let (name, domain) = text.split_once("@role.").ok_or_else(wrong)?;
     let account = domain.strip_suffix(ROLE_DOMAIN).ok_or_else(wrong)?;
-    if home.is_none_or(|home| home.as_str() != account) {
+    if home.is_some_and(|home| home.as_str() != account) {
         return Err(Fault::new("EntityNotExist.Role", 404, "The role does not exist."));
     }
     RoleName::parse(name).map_err(|_| wrong())

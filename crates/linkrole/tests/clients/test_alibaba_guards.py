@@ -1,0 +1,142 @@
+"""Every operation of Alibaba Cloud's wire for every kind of caller: a guard that holds in one dialect holds here."""
+
+import json
+import os
+import re
+import secrets
+import unittest
+
+from alibaba import AlibabaCase, VERSIONS, allow, unseen
+from harness import Keys
+
+REFERENCE = os.path.join(os.path.dirname(__file__), "../../../../docs/reference/alibaba.md")
+# Actions that several operations share, and operations whose action has another name.
+ACTIONS = {
+    ("rm", "AttachPolicy"): "ram:AttachPolicyToUser",
+    ("rm", "DetachPolicy"): "ram:DetachPolicyFromUser",
+    ("trail", "LookupEvents"): "actiontrail:LookupEvents",
+    ("sts", "AssumeRole"): "sts:AssumeRole",
+}
+
+
+def operations():
+    """What the reference lists, which a test holds to what is routed."""
+    names = {version: product for product, version in VERSIONS.items()}
+    with open(REFERENCE) as text:
+        rows = re.findall(r"^\| \w+ \| ([0-9-]{10}) \| (.*) \|$", text.read(), re.M)
+    return [(names[version], action) for version, list_ in rows
+            for action in re.findall("`([A-Za-z]+)`", list_)]
+
+
+class Guards(AlibabaCase):
+    def setUp(self):
+        self.manifest = unseen()
+        self.service = self.server.service(self.manifest)
+
+    def sample(self, product, action):
+        """Things of their own for one call, and its parameters."""
+        word = "g" + secrets.token_hex(4)
+        name = {"UserPrincipalName": f"{word}@{self.home}.onaliyun.com"} if product == "ims" else {
+            "UserName": word}
+        trust = json.dumps({"Version": "1", "Statement": [{
+            "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {"RAM": [f"acs:ram::{self.home}:root"]}}]})
+        document = json.dumps(allow("x:y"))
+        policy = {"PolicyType": "Custom", "PolicyName": word}
+        created = {"CreateUser": name,
+                   "CreatePolicy": {"PolicyName": word, "PolicyDocument": document},
+                   "CreateRole": {"RoleName": word, "AssumeRolePolicyDocument": trust},
+                   "CreateServiceLinkedRole": {"ServiceName": self.manifest["service"],
+                                               "CustomSuffix": word}}
+        if action in created:
+            return created[action]
+        if action in ("ListUsers", "ListRoles", "ListPolicies", "GetCallerIdentity",
+                      "LookupEvents"):
+            return {}
+        if action == "GetServiceLinkedRoleTemplate":
+            return {"ServiceName": self.manifest["service"]}
+        if "ServiceLinkedRole" in action:
+            role = self.ask("rm", "CreateServiceLinkedRole",
+                            **created["CreateServiceLinkedRole"])["Role"]["RoleName"]
+            if action == "DeleteServiceLinkedRole":
+                return {"RoleName": role}
+            return self.ask("rm", "DeleteServiceLinkedRole", RoleName=role) | {"RoleName": None}
+        self.ask("ram", "CreateUser", UserName=word)
+        self.ask("ram", "CreateRole", **created["CreateRole"])
+        self.ask("ram", "CreatePolicy", **created["CreatePolicy"])
+        principal = {"PrincipalType": "IMSUser", "ResourceGroupId": self.home,
+                     "PrincipalName": f"{word}@{self.home}.onaliyun.com"}
+        if action in ("AttachPolicy", "AttachPolicyToUser", "AttachPolicyToRole"):
+            holder = {"AttachPolicy": principal, "AttachPolicyToUser": {"UserName": word},
+                      "AttachPolicyToRole": {"RoleName": word}}[action]
+            return {**policy, **holder}
+        if action in ("DetachPolicy", "DetachPolicyFromUser"):
+            self.ask("ram", "AttachPolicyToUser", UserName=word, **policy)
+            return {**policy, **(principal if action == "DetachPolicy" else {"UserName": word})}
+        if action == "DetachPolicyFromRole":
+            self.ask("ram", "AttachPolicyToRole", RoleName=word, **policy)
+            return {**policy, "RoleName": word}
+        if action == "AssumeRole":
+            return {"RoleArn": self.arn(word), "RoleSessionName": "s1"}
+        if "AccessKey" in action:
+            if action in ("CreateAccessKey", "ListAccessKeys"):
+                return name
+            key = self.keys_for(self.admin, word).key
+            return {**name, "UserAccessKeyId": key, "Status": "Inactive"}
+        if action in ("SetDefaultPolicyVersion", "DeletePolicyVersion", "GetPolicyVersion"):
+            self.ask("ram", "CreatePolicyVersion", PolicyName=word, PolicyDocument=document)
+            return {**policy, "VersionId": "v2"}
+        if action == "CreatePolicyVersion":
+            return {**policy, "PolicyDocument": document}
+        if "Policy" in action or action == "ListEntitiesForPolicy":
+            if action.startswith("ListPoliciesFor"):
+                return {"RoleName": word, "UserName": word}
+            return {**policy, "NewDescription": "other"}
+        if action.endswith("Role"):
+            return {"RoleName": word, "NewDescription": "other"}
+        return {**name, "NewComments": "other"}
+
+    def test_atk_f34_atk_d07_what_is_guarded_is_guarded_on_every_interface(self):
+        all_operations = operations()
+        self.assertGreater(len(all_operations), 60)
+        _, bare = self.user()
+        _, wide = self.user(allow("*"))
+        other = Keys(*(self.server.must("/v1/accounts/create", {"dialect": "alibaba"})[name]
+                       for name in ("access_key_id", "secret_access_key")))
+        for product, action in all_operations:
+            given = self.sample(product, action)
+            place = f"{product} {action}"
+            with self.subTest(place):
+                if (product, action) == ("sts", "GetCallerIdentity"):
+                    for keys in (bare, self.service):
+                        self.ask_as(keys, product, action)
+                    continue
+                # Nobody may by nature: not a user without policies, not a service.
+                for keys in (bare, self.service):
+                    self.wrong(403, "NoPermission", None, product, action, keys, **given)
+                # Root of another account does all of it in its own account, and nothing in this.
+                status, answer = self.raw(other, product, action, **given)
+                if status == 200:
+                    self.assertNotIn(self.home, json.dumps(answer), place)
+                named = ACTIONS.get((product, action), "ram:" + action)
+                _, others = self.user({"Version": "1", "Statement": [
+                    {"Effect": "Allow", "Action": "*", "Resource": "*"},
+                    {"Effect": "Deny", "Action": named, "Resource": "*"}]})
+                self.wrong(403, "NoPermission", None, product, action, others, **given)
+                _, only = self.user(allow(named))
+                status, answer = self.raw(only, product, action, **given)
+                self.assertEqual(status, 200, (place, answer))
+                # All was possible for who may do everything: the refusals were the guard's.
+                again = self.sample(product, action)
+                status, answer = self.raw(wide, product, action, **again)
+                self.assertEqual(status, 200, (place, answer))
+
+    def test_atk_a17_nothing_is_done_for_who_does_not_sign(self):
+        for product, action in operations():
+            query = f"Action={action}&Version={VERSIONS[product]}&RoleName=x&UserName=x"
+            status, _, text = self.send("POST", query)
+            self.assertEqual((status, json.loads(text)["Code"]), (400, "MissingAccessKeyId"))
+
+
+if __name__ == "__main__":
+    unittest.main()
