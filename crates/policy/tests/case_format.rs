@@ -229,6 +229,41 @@ fn parse_cases_tell_what_was_expected_and_what_was_found() {
 }
 
 #[test]
+fn what_a_resources_policy_is_follows_from_its_name() {
+    let kind = |resource: &str, document: Value| {
+        let mut case = with("/request/resource", json!(resource));
+        case["policies"] = json!({"resource": {"name": "r", "document": document}});
+        case["expect"] = json!({"decision": "Error"});
+        cases::read(&file(&json!([case]))).expect("a case file").remove(0).run(&[("spec", &Spec)])
+    };
+    let statement = |more: Value| {
+        let mut one = json!({"Effect": "Allow", "Principal": {"AWS": "111122223333"},
+            "Action": "sts:AssumeRole"});
+        one.as_object_mut().expect("an object").extend(more.as_object().expect("more").clone());
+        json!({"Version": "2012-10-17", "Statement": [one]})
+    };
+    // A trust policy has no resource; every other policy of a resource has one.
+    let (bare, named) = (statement(json!({})), statement(json!({"Resource": "*"})));
+    for (resource, is_trust) in [
+        ("arn:aws:iam::111122223333:role/a", true),
+        ("arn:aws:iam::111122223333:role/a/b", true),
+        ("arn:aws:iam::111122223333:user/a", false),
+        ("arn:aws:kms:eu-west-1:111122223333:key/a", false),
+        ("arn:aws:s3:::role/a", false),
+    ] {
+        assert_eq!(kind(resource, bare.clone()) == Verdict::Passed, !is_trust, "{resource}");
+        assert_eq!(kind(resource, named.clone()) == Verdict::Passed, is_trust, "{resource}");
+    }
+}
+
+#[test]
+fn an_evaluate_case_has_no_kind_of_policy() {
+    let case = with("/policyKind", json!("identity"));
+    let Err(error) = cases::read(&file(&json!([case]))) else { panic!("accepted") };
+    assert!(error.to_string().contains("at `policyKind`: a case of kind `evaluate`"), "{error}");
+}
+
+#[test]
 fn a_parse_case_has_no_policies() {
     let case = json!({"id": "one", "kind": "parse", "policyKind": "identity", "text": "{}",
         "policies": right()["policies"]});

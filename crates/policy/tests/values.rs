@@ -240,3 +240,13 @@ fn operators_read_wildcards_and_values_of_their_own_kind() {
         assert!(bad.is_none_or(|text| !class.can_read(text)), "{name}");
     }
 }
+
+#[test]
+fn seconds_since_1970_have_eighteen_digits_at_most() {
+    let digits = |count: usize| "9".repeat(count);
+    assert_eq!(instant(&digits(18)), Some(999_999_999_999_999_999 * SECOND));
+    assert_eq!(instant(&format!("-{}", digits(18))), Some(-999_999_999_999_999_999 * SECOND));
+    assert_eq!(instant(&digits(19)), None);
+    assert_eq!(instant("5.5"), Some(5 * SECOND + SECOND / 2));
+    assert_eq!(instant(".5"), None);
+}
