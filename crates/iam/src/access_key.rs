@@ -1,8 +1,9 @@
 //! Access keys: made with a secret that is shown once and kept sealed.
 
 use crate::caller::{Identity, IdentityKind};
-use crate::command::{Command as C, Output, Page};
+use crate::command::Command as C;
 use crate::error::{Conflict, Entity, Error, Quota};
+use crate::output::{Output, Page};
 use crate::rows::*;
 use crate::seal::Secret;
 use crate::text::*;

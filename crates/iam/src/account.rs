@@ -1,7 +1,7 @@
 //! Accounts: made by the operator, each with a root access key.
 
-use crate::command::Output;
 use crate::error::{Entity, Error};
+use crate::output::Output;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::Tx;

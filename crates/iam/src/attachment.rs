@@ -1,8 +1,9 @@
-//! Managed policies on users and ordinary roles: attached, detached, listed.
+//! Managed policies on users, groups and ordinary roles: attached, detached, listed.
 
 use crate::command::*;
 use crate::error::{Entity, Error, Quota};
 use crate::managed_policy::{arn_of, find_attachable, find_usable};
+use crate::output::*;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::Tx;
@@ -14,6 +15,8 @@ use policy::Dialect;
 pub enum Holder {
     /// A user.
     User,
+    /// A group.
+    Group,
     /// An account's own role.
     Role,
 }
@@ -22,6 +25,7 @@ impl Holder {
     fn quota(self) -> Quota {
         match self {
             Self::User => Quota::PoliciesPerUser,
+            Self::Group => Quota::PoliciesPerGroup,
             Self::Role => Quota::PoliciesPerRole,
         }
     }
@@ -29,6 +33,7 @@ impl Holder {
     fn attachment(self, policy: &PolicyTarget) -> Entity {
         match self {
             Self::User => Entity::UserAttachment(policy.text.clone()),
+            Self::Group => Entity::GroupAttachment(policy.text.clone()),
             Self::Role => Entity::RoleAttachment(policy.text.clone()),
         }
     }

@@ -4,8 +4,9 @@
 //! vendors shape it, and where it is kept.
 
 use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
-use crate::command::{Command, Output};
+use crate::command::Command;
 use crate::error::Error;
+use crate::output::Output;
 use crate::rows::RoleKind;
 use crate::session::Subject;
 use crate::state::State;
@@ -302,6 +303,37 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("userName", user);
             put("path", path);
         }
+        C::CreateGroup { group, path, .. } => {
+            put("groupName", group);
+            put("path", path);
+        }
+        C::UpdateGroup { group, new_name, new_path, .. } => {
+            put("groupName", group);
+            new_name.iter().for_each(|n| put("newGroupName", n));
+            new_path.iter().for_each(|p| put("newPath", p));
+        }
+        C::GetGroup { group, .. }
+        | C::ListUsersForGroup { group, .. }
+        | C::DeleteGroup { group }
+        | C::ListAttachedGroupPolicies { group, .. }
+        | C::ListGroupPolicies { group, .. } => put("groupName", group),
+        C::AddUserToGroup { group, user } | C::RemoveUserFromGroup { group, user } => {
+            put("groupName", group);
+            put("userName", user);
+        }
+        C::AttachGroupPolicy { group, policy } | C::DetachGroupPolicy { group, policy } => {
+            put("groupName", group);
+            put("policyArn", &policy.text);
+        }
+        C::PutGroupPolicy { group, name, document } => {
+            put("groupName", group);
+            put("policyName", name);
+            put("policyDocument", &document.text());
+        }
+        C::GetGroupPolicy { group, name } | C::DeleteGroupPolicy { group, name } => {
+            put("groupName", group);
+            put("policyName", name);
+        }
         C::UpdateUser { user, new_name, new_path, .. } => {
             put("userName", user);
             new_name.iter().for_each(|n| put("newUserName", n));
@@ -309,6 +341,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::DeleteUser { user }
         | C::ListUserPolicies { user, .. }
+        | C::ListGroupsForUser { user, .. }
         | C::ListAttachedUserPolicies { user, .. } => put("userName", user),
         C::PutUserPolicy { user, name, document } => {
             put("userName", user);
@@ -401,6 +434,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::ListRoles { prefix, .. }
         | C::ListUsers { prefix, .. }
+        | C::ListGroups { prefix, .. }
         | C::ListPolicies { prefix, .. } => put("pathPrefix", prefix),
         C::GetCallerIdentity
         | C::LookupEvents

@@ -513,7 +513,14 @@ impl Policies {
     fn of(state: &State, me: &Identity) -> Self {
         let dialect = me.dialect(state);
         let (identity, boundary) = match &me.kind {
-            IdentityKind::User(user) => granted(state, dialect, &user.grants),
+            IdentityKind::User(user) => {
+                let (mut identity, boundary) = granted(state, dialect, &user.grants);
+                // Those of groups count like the user's own; a boundary binds both.
+                for group in state.groups_of(&user.id) {
+                    identity.extend(granted(state, dialect, &group.grants).0);
+                }
+                (identity, boundary)
+            }
             IdentityKind::Role(role) => match &role.kind {
                 RoleKind::Own(own) => granted(state, dialect, &own.grants),
                 RoleKind::Linked(linked) => (template(state, dialect, &linked.template), None),

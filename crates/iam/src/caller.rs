@@ -322,8 +322,8 @@ impl Identity {
     }
 
     /// The view of itself that a caller gets.
-    pub fn view(&self) -> crate::command::CallerView {
-        crate::command::CallerView {
+    pub fn view(&self) -> crate::output::CallerView {
+        crate::output::CallerView {
             arn: self.name(),
             id: self.principal.id.clone().unwrap_or_else(|| self.name()),
             account: self.account.clone(),

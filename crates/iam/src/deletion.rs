@@ -9,6 +9,7 @@
 use crate::command::*;
 use crate::error::{Entity, Error, Quota};
 use crate::limits;
+use crate::output::*;
 use crate::role;
 use crate::rows::*;
 use crate::state::State;

@@ -26,6 +26,14 @@ pub enum Entity {
     Role(String),
     /// A user.
     User(String),
+    /// A group.
+    Group(String),
+    /// A user's place in a group.
+    Membership(String),
+    /// A managed policy on a group.
+    GroupAttachment(String),
+    /// An inline policy of a group.
+    GroupPolicy(String),
     /// A managed policy, as the caller named it.
     Policy(String),
     /// A managed policy on a role.
@@ -63,6 +71,14 @@ pub enum Quota {
     Roles,
     /// Users of an account.
     Users,
+    /// Groups of an account.
+    Groups,
+    /// Groups of a user.
+    GroupsPerUser,
+    /// Managed policies attached to a group.
+    PoliciesPerGroup,
+    /// Characters of a group's inline policies.
+    GroupInlineSize,
     /// Customer policies of an account.
     Policies,
     /// Managed policies attached to a role.
@@ -100,6 +116,12 @@ pub enum Conflict {
     InlinePolicies,
     /// Access keys are there.
     AccessKeys,
+    /// Users are in the group.
+    Members,
+    /// The user is in a group.
+    Groups,
+    /// The policy is attached to a group.
+    AttachedToGroup,
     /// The policy is attached to a user, or bounds one.
     AttachedToUser,
     /// The policy is attached to a role, or bounds one.

@@ -6,14 +6,15 @@
 use crate::audit::Event;
 use crate::authorize;
 use crate::caller::{Call, Identity, IdentityKind, Source, resolve};
-use crate::command::{Command as C, Output};
+use crate::command::Command as C;
 use crate::error::Error;
+use crate::output::Output;
 use crate::rows::Change;
 use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
-    access_key, account, deletion, linked, managed_policy, role, role_policy, service, session,
-    usage, user,
+    access_key, account, deletion, group, linked, managed_policy, role, role_policy, service,
+    session, usage, user,
 };
 
 /// What a call leads to.
@@ -177,6 +178,22 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::ListAttachedRolePolicies { .. }
         | C::PutRolePermissionsBoundary { .. }
         | C::DeleteRolePermissionsBoundary { .. } => role_policy::run(tx, &account, command),
+        C::CreateGroup { .. }
+        | C::GetGroup { .. }
+        | C::ListUsersForGroup { .. }
+        | C::ListGroups { .. }
+        | C::UpdateGroup { .. }
+        | C::DeleteGroup { .. }
+        | C::AddUserToGroup { .. }
+        | C::RemoveUserFromGroup { .. }
+        | C::ListGroupsForUser { .. }
+        | C::AttachGroupPolicy { .. }
+        | C::DetachGroupPolicy { .. }
+        | C::ListAttachedGroupPolicies { .. }
+        | C::PutGroupPolicy { .. }
+        | C::GetGroupPolicy { .. }
+        | C::ListGroupPolicies { .. }
+        | C::DeleteGroupPolicy { .. } => group::run(tx, &account, command),
         C::CreateAccessKey { .. }
         | C::ListAccessKeys { .. }
         | C::UpdateAccessKey { .. }

@@ -8,6 +8,12 @@ use policy::Dialect;
 pub const ROLES_PER_ACCOUNT: u32 = 1_000;
 /// Users of an account.
 pub const USERS_PER_ACCOUNT: u32 = 5_000;
+/// Groups of an account.
+pub const GROUPS_PER_ACCOUNT: usize = 300;
+/// Groups that one user is in.
+pub const GROUPS_PER_USER: usize = 10;
+/// Characters of all inline policies of a group, white space not counted.
+pub const GROUP_INLINE_SIZE: usize = 5_120;
 /// Customer policies of an account.
 pub const POLICIES_PER_ACCOUNT: u32 = 1_500;
 /// Versions of one customer policy.

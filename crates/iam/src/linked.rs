@@ -4,8 +4,8 @@
 //! operation that any role has ([`crate::role`], where a linked role has nothing to alter).
 
 use crate::caller::{Identity, Source};
-use crate::command::Output;
 use crate::error::{Error, Quota};
+use crate::output::Output;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::{Class, Tx};

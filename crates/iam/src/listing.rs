@@ -1,7 +1,8 @@
 //! Paging: markers that are sealed, so that none can be forged or used for another listing.
 
-use crate::command::{Page, Paging};
+use crate::command::Paging;
 use crate::error::Error;
+use crate::output::Page;
 use crate::text::{AccountId, Folded};
 use crate::tx::Tx;
 

@@ -2,6 +2,7 @@
 
 use crate::command::*;
 use crate::error::{Conflict, Entity, Error, Quota};
+use crate::output::*;
 use crate::role::tag_list;
 use crate::rows::*;
 use crate::state::{EntityRef, Link};
@@ -123,6 +124,9 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
                 Some(EntityRef::User(..)) => {
                     return Err(Error::DeleteConflict(Conflict::AttachedToUser));
                 }
+                Some(EntityRef::Group(..)) => {
+                    return Err(Error::DeleteConflict(Conflict::AttachedToGroup));
+                }
                 Some(EntityRef::Role(..)) => {
                     return Err(Error::DeleteConflict(Conflict::AttachedToRole));
                 }
@@ -192,6 +196,12 @@ fn detach_everywhere(tx: &mut Tx<'_>, policy: &PolicyRef) {
                 if let Some(mut row) = tx.state().user(account, name).map(|u| (**u).clone()) {
                     row.grants.attached.remove(policy);
                     tx.put(Row::User(row));
+                }
+            }
+            EntityRef::Group(account, name) => {
+                if let Some(mut row) = tx.state().group(account, name).map(|g| (**g).clone()) {
+                    row.grants.attached.remove(policy);
+                    tx.put(Row::Group(row));
                 }
             }
             EntityRef::Role(account, name) => {
@@ -375,7 +385,9 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
     let count = |link: Link| {
         // Links are counted in this account only: nobody learns of another's.
         let here = |entity: &EntityRef| match entity {
-            EntityRef::User(owner, _) | EntityRef::Role(owner, _) => owner == account,
+            EntityRef::User(owner, _) | EntityRef::Group(owner, _) | EntityRef::Role(owner, _) => {
+                owner == account
+            }
         };
         tx.state().links_of(policy).filter(|(e, l)| *l == link && here(e)).count()
     };
@@ -535,17 +547,22 @@ fn referrers(
     paging: &Paging,
 ) -> Result<Output, Error> {
     let policy = find_usable(tx, account, target)?;
+    let wants = |one: EntityFilter| filter == EntityFilter::All || filter == one;
     let mut found = Vec::new();
     for (entity, link) in tx.state().links_of(&policy) {
         if usage.is_some_and(|wanted| wanted != link) {
             continue;
         }
         let shown = match entity {
-            EntityRef::User(owner, name) if owner == account && filter != EntityFilter::Roles => {
+            EntityRef::User(owner, name) if owner == account && wants(EntityFilter::Users) => {
                 let user = tx.state().user(owner, name);
                 user.map(|u| (&u.path, user_referrer(tx, &policy, u)))
             }
-            EntityRef::Role(owner, name) if owner == account && filter != EntityFilter::Users => {
+            EntityRef::Group(owner, name) if owner == account && wants(EntityFilter::Groups) => {
+                let group = tx.state().group(owner, name);
+                group.map(|g| (&g.path, group_referrer(tx, &policy, g)))
+            }
+            EntityRef::Role(owner, name) if owner == account && wants(EntityFilter::Roles) => {
                 let role = tx.state().role(owner, name);
                 role.map(|r| (&r.path, role_referrer(tx, &policy, r)))
             }
@@ -558,7 +575,7 @@ fn referrers(
         }
     }
     if let Some(template) = linked_template(tx, tx.dialect(account)?, &policy)
-        && filter != EntityFilter::Users
+        && wants(EntityFilter::Roles)
         && usage != Some(Link::Boundary)
     {
         let roles = linked::roles_of(tx, account, &template.principal);
@@ -569,7 +586,8 @@ fn referrers(
     let place = ["ListEntitiesForPolicy", place_text.as_str()];
     let key = |referrer: &Referrer| match &referrer.entity {
         EntityRef::User(_, name) => format!("1{}", name.as_str()),
-        EntityRef::Role(_, name) => format!("2{}", name.as_str()),
+        EntityRef::Group(_, name) => format!("2{}", name.as_str()),
+        EntityRef::Role(_, name) => format!("3{}", name.as_str()),
     };
     found.sort_by_key(key);
     // Who is bound by what is attached to him too is named once.
@@ -586,6 +604,17 @@ fn user_referrer(tx: &Tx<'_>, policy: &PolicyRef, user: &User) -> Referrer {
         arn: tx.user_arn(user),
         note: user.profile.display_name.as_ref().map(ToString::to_string).unwrap_or_default(),
         attached_ms: user.grants.attached.get(policy).copied().unwrap_or(0),
+    }
+}
+
+fn group_referrer(tx: &Tx<'_>, policy: &PolicyRef, group: &Group) -> Referrer {
+    Referrer {
+        entity: EntityRef::Group(group.account.clone(), group.name.folded()),
+        name: group.name.to_string(),
+        id: group.id.to_string(),
+        arn: crate::group::view(tx, group, 0).arn,
+        note: group.comments.as_ref().map(ToString::to_string).unwrap_or_default(),
+        attached_ms: group.grants.attached.get(policy).copied().unwrap_or(0),
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Resource {
     Role,
     /// A user.
     User,
+    /// A group.
+    Group,
     /// A managed policy.
     Policy,
     /// An instance profile.
@@ -154,6 +156,22 @@ operations! {
     ListUsers                           Iam Read  None Policy;
     UpdateUser                          Iam Write User Policy;
     DeleteUser                          Iam Write User Policy;
+    CreateGroup                         Iam Write Group Policy;
+    GetGroup                            Iam Read  Group Policy;
+    ListUsersForGroup                   Iam Read  Group Policy;
+    ListGroups                          Iam Read  None Policy;
+    UpdateGroup                         Iam Write Group Policy;
+    DeleteGroup                         Iam Write Group Policy;
+    AddUserToGroup                      Iam Write Group Policy;
+    RemoveUserFromGroup                 Iam Write Group Policy;
+    ListGroupsForUser                   Iam Read  User Policy;
+    AttachGroupPolicy                   Iam Write Group Policy;
+    DetachGroupPolicy                   Iam Write Group Policy;
+    ListAttachedGroupPolicies           Iam Read  Group Policy;
+    PutGroupPolicy                      Iam Write Group Policy;
+    GetGroupPolicy                      Iam Read  Group Policy;
+    ListGroupPolicies                   Iam Read  Group Policy;
+    DeleteGroupPolicy                   Iam Write Group Policy;
     PutUserPolicy                       Iam Write User Policy;
     GetUserPolicy                       Iam Read  User Policy;
     ListUserPolicies                    Iam Read  User Policy;
@@ -228,6 +246,9 @@ impl Operation {
             Self::AttachUserPolicy => "AttachPolicyToUser",
             Self::DetachUserPolicy => "DetachPolicyFromUser",
             Self::ListAttachedUserPolicies => "ListPoliciesForUser",
+            Self::AttachGroupPolicy => "AttachPolicyToGroup",
+            Self::DetachGroupPolicy => "DetachPolicyFromGroup",
+            Self::ListAttachedGroupPolicies => "ListPoliciesForGroup",
             other => other.facts().name,
         }
     }

@@ -7,6 +7,7 @@ use crate::authorize::principal_id;
 use crate::command::*;
 use crate::error::{Conflict, Entity, Error, Quota};
 use crate::linked;
+use crate::output::*;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::{Class, Tx};

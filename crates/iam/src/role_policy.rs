@@ -3,6 +3,7 @@
 use crate::attachment::Holder;
 use crate::command::*;
 use crate::error::{Entity, Error, Quota};
+use crate::output::*;
 use crate::role::{find, own_mut, store};
 use crate::rows::*;
 use crate::text::*;

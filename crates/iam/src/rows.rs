@@ -82,6 +82,29 @@ impl Profile {
     }
 }
 
+/// A group of users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// Its unique id.
+    pub id: GroupId,
+    /// Its name.
+    pub name: GroupName,
+    /// Its path.
+    pub path: Path,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it was last changed, in milliseconds since 1970; 0 if never.
+    pub updated_ms: i64,
+    /// What a person wrote about it.
+    pub comments: Option<Note>,
+    /// Who is in it, by unique id, with the time of joining in milliseconds since 1970.
+    pub members: BTreeMap<UserId, i64>,
+    /// What all who are in it may do; a group has no boundary.
+    pub grants: Grants,
+}
+
 /// Who an access key speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -648,6 +671,8 @@ tables! {
     15 Installation(Installation) by ();
     /// A request that was taken.
     16 Nonce(Nonce) by (digest: NonceDigest);
+    /// A group.
+    17 Group(Group) by (account: AccountId, name: Folded);
 }
 
 impl Row {
@@ -677,6 +702,7 @@ impl Row {
             },
             Self::Installation(_) => Key::Installation(),
             Self::Nonce(r) => Key::Nonce(r.digest.clone()),
+            Self::Group(r) => Key::Group(r.account.clone(), r.name.folded()),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Entity, Error};
 use crate::limits;
+use crate::output::*;
 use crate::rows::*;
 use crate::seal::{self, Secret};
 use crate::text::*;

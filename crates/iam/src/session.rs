@@ -9,6 +9,7 @@ use crate::command::*;
 use crate::error::{Denial, Error};
 use crate::limits;
 use crate::operations::Operation;
+use crate::output::*;
 use crate::rows::*;
 use crate::seal::Keyring;
 use crate::text::*;

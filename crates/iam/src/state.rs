@@ -9,11 +9,16 @@ use crate::tx::Class;
 use imbl::{OrdMap, OrdSet};
 use std::sync::Arc;
 
+mod problems;
+pub use problems::problems;
+
 /// Who a managed policy is attached to, or bounds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntityRef {
     /// A user.
     User(AccountId, Folded),
+    /// A group.
+    Group(AccountId, Folded),
     /// A role.
     Role(AccountId, Folded),
 }
@@ -38,6 +43,9 @@ type Named<T> = OrdMap<(AccountId, Folded), Arc<T>>;
 pub struct State {
     accounts: OrdMap<AccountId, Arc<Account>>,
     users: Named<User>,
+    groups: Named<Group>,
+    group_ids: OrdMap<GroupId, (AccountId, Folded)>,
+    memberships: OrdSet<(UserId, AccountId, Folded)>,
     user_names: OrdMap<UserId, (AccountId, Folded)>,
     keys: OrdMap<KeyId, Arc<AccessKey>>,
     keys_of: OrdSet<(KeyOwner, KeyId)>,
@@ -125,6 +133,15 @@ impl State {
             Row::Clock(r) => self.clock_ms = r.at_ms,
             Row::Use(r) => drop(self.uses.insert(r.used, Arc::new(r.last))),
             Row::Installation(r) => self.installation = Some(Arc::new(r)),
+            Row::Group(r) => {
+                let at = (r.account.clone(), r.name.folded());
+                self.link(&EntityRef::Group(at.0.clone(), at.1.clone()), &r.grants);
+                for user in r.members.keys() {
+                    self.memberships.insert((user.clone(), at.0.clone(), at.1.clone()));
+                }
+                self.group_ids.insert(r.id.clone(), at.clone());
+                self.groups.insert(at, Arc::new(r));
+            }
             Row::Nonce(r) => {
                 self.nonce_ends.insert((r.until_ms, r.digest.clone()));
                 self.nonces.insert(r.digest, r.until_ms);
@@ -203,6 +220,16 @@ impl State {
                 }
             }
             Key::Clock() | Key::Installation() => {}
+            Key::Group(account, name) => {
+                let at = (account.clone(), name.clone());
+                if let Some(r) = self.groups.remove(&at) {
+                    self.unlink(&EntityRef::Group(account.clone(), name.clone()), &r.grants);
+                    for user in r.members.keys() {
+                        self.memberships.remove(&(user.clone(), at.0.clone(), at.1.clone()));
+                    }
+                    self.group_ids.remove(&r.id);
+                }
+            }
             Key::Nonce(digest) => {
                 if let Some(until_ms) = self.nonces.remove(digest) {
                     self.nonce_ends.remove(&(until_ms, digest.clone()));
@@ -290,6 +317,34 @@ impl State {
         page(&self.users, account, after)
     }
 
+    /// A group by name, ignoring case.
+    pub fn group(&self, account: &AccountId, name: &Folded) -> Option<&Arc<Group>> {
+        self.groups.get(&(account.clone(), name.clone()))
+    }
+
+    /// The groups of an account whose folded name comes after `after`, in order.
+    pub fn groups_of_account<'a>(
+        &'a self,
+        account: &AccountId,
+        after: Option<&Folded>,
+    ) -> impl Iterator<Item = &'a Arc<Group>> + use<'a> {
+        page(&self.groups, account, after)
+    }
+
+    /// The groups that a user is in, by name.
+    pub fn groups_of<'a>(
+        &'a self,
+        user: &UserId,
+    ) -> impl Iterator<Item = &'a Arc<Group>> + use<'a> {
+        let user = user.clone();
+        let from =
+            AccountId::parse(FIRST_ACCOUNT).map(|first| (user.clone(), first, Folded::of("")));
+        from.into_iter()
+            .flat_map(|from| self.memberships.range(from..))
+            .take_while(move |(member, _, _)| *member == user)
+            .filter_map(|(_, account, name)| self.group(account, name))
+    }
+
     /// An access key.
     pub fn key(&self, id: &KeyId) -> Option<&Arc<AccessKey>> {
         self.keys.get(id)
@@ -354,6 +409,7 @@ impl State {
     pub fn knows_id(&self, class: Class, text: &str) -> bool {
         match class {
             Class::User => UserId::parse(text).is_ok_and(|id| self.user_by_id(&id).is_some()),
+            Class::Group => GroupId::parse(text).is_ok_and(|id| self.group_ids.contains_key(&id)),
             Class::Policy => PolicyId::parse(text).is_ok_and(|id| self.policy_by_id(&id).is_some()),
             Class::Role => RoleId::parse(text).is_ok_and(|id| {
                 self.role_by_id(&id).is_some() || self.tombstones.contains_key(&id)
@@ -380,6 +436,7 @@ impl State {
         &'a self,
         policy: &'a PolicyRef,
     ) -> impl Iterator<Item = (&'a EntityRef, Link)> + use<'a> {
+        // Users come before all others in the order of what a policy is attached to.
         let first =
             AccountId::parse(FIRST_ACCOUNT).map(|account| EntityRef::User(account, Folded::of("")));
         first
@@ -531,6 +588,7 @@ impl State {
         let mut rows: Vec<Row> = Vec::new();
         rows.extend(self.accounts.values().map(|r| Row::Account((**r).clone())));
         rows.extend(self.users.values().map(|r| Row::User((**r).clone())));
+        rows.extend(self.groups.values().map(|r| Row::Group((**r).clone())));
         rows.extend(self.keys.values().map(|r| Row::AccessKey((**r).clone())));
         rows.extend(self.roles.values().map(|r| Row::Role((**r).clone())));
         rows.extend(self.policies.values().map(|r| Row::Policy((**r).clone())));
@@ -588,194 +646,4 @@ fn page<'a, T>(
         .range((start, Bound::Unbounded))
         .take_while(move |((a, _), _)| *a == account)
         .map(|(_, row)| row)
-}
-
-/// What is wrong between the rows of a state: references that lead nowhere, tasks and fences that
-/// do not fit each other, indexes that disagree with their tables. Empty for every state that
-/// calls have made; the tests ask after every call, and `linkrole fsck` asks of a stored one.
-pub fn problems(state: &State) -> Vec<String> {
-    let mut found = Vec::new();
-    principals(state, &mut found);
-    policies(state, &mut found);
-    roles(state, &mut found);
-    uses(state, &mut found);
-    tasks(state, &mut found);
-    indexes(state, &mut found);
-    found
-}
-
-fn principals(state: &State, found: &mut Vec<String>) {
-    let owners = state.users.values().map(|u| ("user", u.name.as_str(), &u.account));
-    let owners = owners
-        .chain(state.roles.values().map(|r| ("role", r.name.as_str(), &r.account)))
-        .chain(state.policies.values().map(|p| ("policy", p.name.as_str(), &p.account)));
-    for (kind, name, account) in owners {
-        if state.account(account).is_none() {
-            found.push(format!("{kind} {name}: its account {account} is missing"));
-        }
-    }
-    for key in state.keys.values() {
-        let lives = match &key.owner {
-            KeyOwner::Root(account) => state.account(account).is_some(),
-            KeyOwner::User(account, id) => {
-                state.user_by_id(id).is_some_and(|user| user.account == *account)
-            }
-            KeyOwner::Service(name) => state.service(name).is_some(),
-        };
-        if !lives {
-            found.push(format!("key {}: its owner {:?} is missing", key.id, key.owner));
-        }
-    }
-    for enrolment in state.enrolments.values() {
-        if state.service(&enrolment.service).is_some() {
-            found.push(format!("enrolment {}: the service is registered", enrolment.service));
-        }
-    }
-}
-
-fn policies(state: &State, found: &mut Vec<String>) {
-    for policy in state.policies.values() {
-        if !policy.versions.contains_key(&policy.default_version) {
-            found.push(format!("policy {}: its default version is missing", policy.name));
-        }
-        if policy.versions.keys().any(|number| *number >= policy.next_version) {
-            found.push(format!("policy {}: its next version is taken", policy.name));
-        }
-    }
-    for (policy, entity, link) in &state.links {
-        let lives = match policy {
-            PolicyRef::Customer(id) => state.policy_by_id(id).is_some_and(|p| {
-                let (EntityRef::User(account, _) | EntityRef::Role(account, _)) = entity;
-                p.account == *account
-            }),
-            PolicyRef::System { path, name } => {
-                let (EntityRef::User(account, _) | EntityRef::Role(account, _)) = entity;
-                crate::caller::dialect(state, account).is_some_and(|dialect| {
-                    crate::catalog::system_policy(dialect, path, name).is_some()
-                })
-            }
-        };
-        if !lives {
-            found.push(format!("{entity:?}: its policy {policy:?} ({link:?}) is missing"));
-        }
-    }
-}
-
-fn roles(state: &State, found: &mut Vec<String>) {
-    for role in state.roles.values() {
-        let RoleKind::Linked(linked) = &role.kind else { continue };
-        let template = state.template(&linked.template.principal).filter(|(service, template)| {
-            service.name == linked.template.service
-                && template.versions.contains_key(&linked.template.version)
-        });
-        if template.is_none() {
-            found.push(format!("role {}: its template is missing", role.name));
-        }
-        if let RoleStatus::Deleting { task, epoch } = &linked.status {
-            let holder = state.task(task).filter(|task| {
-                task.role == role.id
-                    && task.is_open()
-                    && task.phase == TaskPhase::Fenced
-                    && task.fence_epoch == Some(*epoch)
-            });
-            if holder.is_none() {
-                found.push(format!("role {}: no open task {task} holds its fence", role.name));
-            }
-        }
-    }
-    for (id, tombstone) in &state.tombstones {
-        if state.role_by_id(id).is_some() {
-            found.push(format!("role {id}: it lives and has a tombstone"));
-        }
-        if state.account(&tombstone.account).is_none() {
-            found.push(format!("tombstone {id}: its account is missing"));
-        }
-    }
-}
-
-fn uses(state: &State, found: &mut Vec<String>) {
-    let is_linked = |id: &RoleId| {
-        state.role_by_id(id).is_some_and(|role| matches!(role.kind, RoleKind::Linked(_)))
-    };
-    let of_roles = state.usages.keys().map(|(role, ..)| ("use", role));
-    let of_roles = of_roles
-        .chain(state.guards.keys().map(|(role, _)| ("usage version", role)))
-        .chain(state.ledgers.keys().map(|role| ("ledger", role)));
-    for (what, role) in of_roles {
-        if !is_linked(role) {
-            found.push(format!("{what} of {role}: no service-linked role has this id"));
-        }
-    }
-    for usage in state.usages.values() {
-        if state.role_by_id(&usage.role).is_some_and(|role| role.account != usage.account) {
-            found.push(format!("use of {}: it stands under another account", usage.role));
-        }
-    }
-    for used in state.uses.keys() {
-        let lives = match used {
-            Used::Key(id) => state.key(id).is_some(),
-            Used::Role(id) => state.role_by_id(id).is_some(),
-        };
-        if !lives {
-            found.push(format!("last use of {used:?}: it is gone"));
-        }
-    }
-}
-
-fn tasks(state: &State, found: &mut Vec<String>) {
-    let mut open: std::collections::BTreeSet<&RoleId> = std::collections::BTreeSet::new();
-    for task in state.tasks.values() {
-        let role = state.role_by_id(&task.role);
-        let removed = state.tombstone(&task.role).is_some();
-        let mut wrong = |what: &str| found.push(format!("task {}: {what}", task.id));
-        if task.is_open() == (task.phase == TaskPhase::Final) {
-            wrong("status and phase disagree");
-        }
-        if task.is_open() && !open.insert(&task.role) {
-            wrong("its role has another open task");
-        }
-        match task.phase {
-            TaskPhase::Committed if !removed => wrong("it removed a role that has no tombstone"),
-            TaskPhase::Queued | TaskPhase::Claimed | TaskPhase::Checked | TaskPhase::Fenced
-                if role.is_none() =>
-            {
-                wrong("it is open and its role is missing");
-            }
-            _ => {}
-        }
-        if task.status == TaskStatus::Succeeded && !removed {
-            wrong("it succeeded and its role has no tombstone");
-        }
-        if task.phase == TaskPhase::Fenced {
-            let holds = role.is_some_and(|role| {
-                matches!(&role.kind, RoleKind::Linked(LinkedRole {
-                    status: RoleStatus::Deleting { task: holder, .. }, ..
-                }) if *holder == task.id)
-            });
-            if !holds {
-                wrong("it says that it fenced its role, and the role is not");
-            }
-        }
-    }
-}
-
-fn indexes(state: &State, found: &mut Vec<String>) {
-    let mut same = |what: &str, holds: bool| {
-        if !holds {
-            found.push(format!("the index of {what} disagrees with its table"));
-        }
-    };
-    same("user ids", state.user_names.len() == state.users.len());
-    same("role ids", state.role_names.len() == state.roles.len());
-    same("policy ids", state.policy_names.len() == state.policies.len());
-    same("keys by owner", state.keys_of.len() == state.keys.len());
-    let roles: usize = state.role_counts.values().filter_map(|n| usize::try_from(*n).ok()).sum();
-    same("role counts", roles == state.roles.len());
-    same("usage counts", state.usage_counts.values().sum::<usize>() == state.usages.len());
-    let linked = state.roles.values().filter(|r| matches!(r.kind, RoleKind::Linked(_))).count();
-    same("linked roles", state.linked.len() == linked);
-    let open = state.tasks.values().filter(|t| t.is_open()).count();
-    same("open tasks", state.open_tasks.len() == open);
-    let principals: usize = state.services.values().map(|s| s.templates.len()).sum();
-    same("principals", state.principals.len() == principals);
 }

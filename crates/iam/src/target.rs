@@ -45,6 +45,9 @@ pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
         C::CreateUser { user, path, .. } => {
             Some(name::user(dialect, account.as_str(), path.as_str(), user.as_str()))
         }
+        C::CreateGroup { group, path, .. } => {
+            Some(name::group(dialect, account.as_str(), path.as_str(), group.as_str()))
+        }
         C::CreatePolicy { name: policy, path, .. } => {
             Some(name::policy(dialect, account.as_str(), path.as_str(), policy.as_str()))
         }
@@ -68,12 +71,24 @@ pub fn renamed(
     command: &Command,
     ask: &Ask,
 ) -> Result<Option<Ask>, Error> {
-    let Command::UpdateUser { user, new_name, new_path, .. } = command else { return Ok(None) };
     let account = me.home()?;
-    let Some(row) = tx.state().user(&account, &user.folded()) else { return Ok(None) };
-    let name = new_name.as_ref().unwrap_or(&row.name);
-    let path = new_path.as_ref().unwrap_or(&row.path);
-    let arn = name::user(tx.dialect(&account)?, account.as_str(), path.as_str(), name.as_str());
+    let dialect = tx.dialect(&account)?;
+    let owner = account.as_str();
+    let arn = match command {
+        Command::UpdateUser { user, new_name, new_path, .. } => {
+            let Some(row) = tx.state().user(&account, &user.folded()) else { return Ok(None) };
+            let name = new_name.as_ref().unwrap_or(&row.name);
+            let path = new_path.as_ref().unwrap_or(&row.path);
+            name::user(dialect, owner, path.as_str(), name.as_str())
+        }
+        Command::UpdateGroup { group, new_name, new_path, .. } => {
+            let Some(row) = tx.state().group(&account, &group.folded()) else { return Ok(None) };
+            let name = new_name.as_ref().unwrap_or(&row.name);
+            let path = new_path.as_ref().unwrap_or(&row.path);
+            name::group(dialect, owner, path.as_str(), name.as_str())
+        }
+        _ => return Ok(None),
+    };
     Ok(Some(Ask { resource: Some(arn), ..ask.clone() }))
 }
 
@@ -126,7 +141,21 @@ impl Target<'_, '_> {
             | C::DeleteUserPolicy { user, .. }
             | C::AttachUserPolicy { user, .. }
             | C::DetachUserPolicy { user, .. }
+            | C::ListGroupsForUser { user, .. }
             | C::ListAttachedUserPolicies { user, .. } => Some(self.user(user)),
+            C::GetGroup { group, .. }
+            | C::ListUsersForGroup { group, .. }
+            | C::UpdateGroup { group, .. }
+            | C::DeleteGroup { group }
+            | C::AddUserToGroup { group, .. }
+            | C::RemoveUserFromGroup { group, .. }
+            | C::AttachGroupPolicy { group, .. }
+            | C::DetachGroupPolicy { group, .. }
+            | C::ListAttachedGroupPolicies { group, .. }
+            | C::PutGroupPolicy { group, .. }
+            | C::GetGroupPolicy { group, .. }
+            | C::ListGroupPolicies { group, .. }
+            | C::DeleteGroupPolicy { group, .. } => Some(self.group(group)),
             C::GetUser { user }
             | C::CreateAccessKey { user }
             | C::ListAccessKeys { user, .. }
@@ -150,6 +179,13 @@ impl Target<'_, '_> {
         match self.tx.state().user(&self.account, &user.folded()) {
             Some(found) => self.tx.user_arn(found),
             None => name::user(self.dialect, self.account.as_str(), "/", user.as_str()),
+        }
+    }
+
+    fn group(&self, group: &GroupName) -> String {
+        match self.tx.state().group(&self.account, &group.folded()) {
+            Some(found) => crate::group::view(self.tx, found, 0).arn,
+            None => name::group(self.dialect, self.account.as_str(), "/", group.as_str()),
         }
     }
 
@@ -181,7 +217,9 @@ impl Target<'_, '_> {
             C::AttachRolePolicy { policy, .. }
             | C::DetachRolePolicy { policy, .. }
             | C::AttachUserPolicy { policy, .. }
-            | C::DetachUserPolicy { policy, .. } => {
+            | C::DetachUserPolicy { policy, .. }
+            | C::AttachGroupPolicy { policy, .. }
+            | C::DetachGroupPolicy { policy, .. } => {
                 ask.set(Fact::PolicyArn, &self.policy(policy));
             }
             C::PutRolePermissionsBoundary { policy, .. } => {

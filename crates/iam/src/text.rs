@@ -207,6 +207,10 @@ texts! {
     RoleName: 1..=64, "[\\w+=,.@-]+", is_name;
     /// A user's name, unique in its account ignoring case.
     UserName: 1..=64, "[\\w+=,.@-]+", is_name;
+    /// A group's name, unique in its account ignoring case.
+    GroupName: 1..=128, "[\\w+=,.@-]+", is_name;
+    /// A group's unique id, never used again.
+    GroupId: 18..=21, "[A-Z0-9]+", is_id;
     /// The name of a managed or an inline policy.
     PolicyName: 1..=128, "[\\w+=,.@-]+", is_name;
     /// The path of a user, role or policy: `/` or `/…/`.

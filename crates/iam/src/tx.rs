@@ -27,6 +27,8 @@ pub struct Env<'a> {
 pub enum Class {
     /// A user.
     User,
+    /// A group.
+    Group,
     /// A role.
     Role,
     /// A managed policy.
@@ -38,6 +40,7 @@ impl Class {
     fn prefix(self) -> &'static str {
         match self {
             Self::User => "AIDA",
+            Self::Group => "AGPA",
             Self::Role => "AROA",
             Self::Policy => "ANPA",
         }
@@ -46,6 +49,7 @@ impl Class {
     /// What ids of this class begin with in the Alibaba dialect.
     fn digit(self) -> char {
         match self {
+            Self::Group => '1',
             Self::User => '2',
             Self::Role => '3',
             Self::Policy => '4',

@@ -8,6 +8,7 @@ use crate::command::*;
 use crate::deletion;
 use crate::error::{Error, Quota};
 use crate::limits;
+use crate::output::*;
 use crate::role;
 use crate::rows::*;
 use crate::text::*;

@@ -4,6 +4,7 @@ use crate::attachment::Holder;
 use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Conflict, Entity, Error, Quota};
+use crate::output::*;
 use crate::role::tag_list;
 use crate::rows::*;
 use crate::text::*;
@@ -178,15 +179,20 @@ fn delete(tx: &mut Tx<'_>, account: &AccountId, user: &UserName) -> Result<Outpu
     if !row.grants.inline.is_empty() {
         return Err(Error::DeleteConflict(Conflict::InlinePolicies));
     }
+    if tx.state().groups_of(&row.id).next().is_some() {
+        return Err(Error::DeleteConflict(Conflict::Groups));
+    }
     tx.delete(Key::User(account.clone(), row.name.folded()));
     Ok(Output::Done)
 }
 
-fn find(tx: &Tx<'_>, account: &AccountId, user: &UserName) -> Result<Arc<User>, Error> {
+/// A user by name. Errors: `NoSuchEntity`.
+pub fn find(tx: &Tx<'_>, account: &AccountId, user: &UserName) -> Result<Arc<User>, Error> {
     tx.state().user(account, &user.folded()).cloned().ok_or_else(|| Error::no_user(user))
 }
 
-fn view(tx: &Tx<'_>, user: &Arc<User>) -> UserView {
+/// A user as it is shown.
+pub fn view(tx: &Tx<'_>, user: &Arc<User>) -> UserView {
     let boundary = user.grants.boundary.as_ref();
     UserView {
         account: user.account.clone(),

@@ -7,6 +7,7 @@ use common::*;
 use iam::caller::Caller;
 use iam::command::*;
 use iam::error::{Entity, Error};
+use iam::output::*;
 use iam::rows::*;
 use std::collections::BTreeMap;
 

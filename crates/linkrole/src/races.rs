@@ -13,6 +13,7 @@ use crate::seed::Seed;
 use iam::caller::{Call, Caller, Source, authenticate};
 use iam::command::*;
 use iam::error::Error;
+use iam::output::*;
 use iam::rows::{Row, TaskStatus};
 use iam::seal::Keyring;
 use iam::text::*;

@@ -4,9 +4,9 @@
 
 use crate::server::{Auth, Peer, Server, accepted, on_this_wire};
 use iam::caller::{self, Api, Caller, Once};
-use iam::command::Output;
 use iam::error::Error;
 use iam::operations::Operation;
+use iam::output::Output;
 use iam::text::{AccountId, NonceDigest};
 use policy::Dialect;
 use serde_json::{Map, Value, json};

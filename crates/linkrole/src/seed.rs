@@ -2,8 +2,9 @@
 
 use iam::audit::Event;
 use iam::caller::{Call, Caller, Source};
-use iam::command::{Command, Manifest, Output, PolicyOwner, PolicyTarget};
+use iam::command::{Command, Manifest, PolicyOwner, PolicyTarget};
 use iam::handle::handle;
+use iam::output::Output;
 use iam::rows::{Change, Installation, Row};
 use iam::seal::{Keyring, Secret};
 use iam::state::State;

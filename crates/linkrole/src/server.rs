@@ -4,8 +4,9 @@
 
 use crate::engine::Engine;
 use iam::caller::{self, Call, Caller, Source};
-use iam::command::{Command, Output};
+use iam::command::Command;
 use iam::error::Error;
+use iam::output::Output;
 use iam::rows::{LastUse, Row, Used};
 use iam::session::Subject;
 use iam::state::State;

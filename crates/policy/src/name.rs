@@ -124,6 +124,14 @@ pub fn policy(dialect: Dialect, account: &str, path: &str, name: &str) -> String
     }
 }
 
+/// The name of a group; `path` begins and ends with a slash and does not show in the Alibaba form.
+pub fn group(dialect: Dialect, account: &str, path: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:group{path}{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:group/{name}"),
+    }
+}
+
 /// The ARN of an instance profile at the root path.
 pub fn instance_profile(dialect: Dialect, account: &str, name: &str) -> String {
     match dialect {

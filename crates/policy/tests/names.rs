@@ -157,6 +157,8 @@ fn every_entity_is_read_and_printed_as_the_same_text() {
     let profile = |dialect, account| name::instance_profile(dialect, account, "n");
     assert_eq!(profile(Aws, AWS_ACCOUNT), "arn:aws:iam::111122223333:instance-profile/n");
     assert_eq!(profile(Alibaba, RAM_ACCOUNT), "acs:ram::1234567890123456:instance-profile/n");
+    assert_eq!(name::group(Aws, AWS_ACCOUNT, "/p/", "n"), "arn:aws:iam::111122223333:group/p/n");
+    assert_eq!(name::group(Alibaba, RAM_ACCOUNT, "/p/", "n"), "acs:ram::1234567890123456:group/n");
     let federated = |dialect, account| name::federated_user(dialect, account, "n");
     assert_eq!(federated(Aws, AWS_ACCOUNT), "arn:aws:sts::111122223333:federated-user/n");
     assert_eq!(federated(Alibaba, RAM_ACCOUNT), "acs:ram::1234567890123456:federated-user/n");

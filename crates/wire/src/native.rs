@@ -12,6 +12,7 @@ use crate::http::{Request, Response};
 use crate::manifest::{self, ManifestText};
 use iam::command::*;
 use iam::error::Error;
+use iam::output::*;
 use iam::rows::*;
 use iam::text::*;
 use policy::{Dialect, Effect};
@@ -564,6 +565,9 @@ fn body(output: &Output) -> Value {
         | Output::Names(_)
         | Output::Attached(_)
         | Output::Templates(_)
+        | Output::Group(_)
+        | Output::Groups(_)
+        | Output::Members { .. }
         | Output::Referrers(_)
         | Output::Tags(_)
         | Output::NoProfiles

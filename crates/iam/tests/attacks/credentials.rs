@@ -4,6 +4,7 @@ use crate::common::*;
 use iam::caller::{Caller, authenticate};
 use iam::command::*;
 use iam::error::Error;
+use iam::output::*;
 use iam::rows::*;
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use iam::command::*;
 use iam::deletion::IN_USE;
 use iam::error::{Entity, Error, Quota};
 use iam::limits;
+use iam::output::*;
 use iam::rows::*;
 use std::sync::Arc;
 

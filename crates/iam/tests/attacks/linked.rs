@@ -6,6 +6,7 @@ use iam::caller::Caller;
 use iam::command::*;
 use iam::error::{Error, Quota};
 use iam::limits;
+use iam::output::*;
 use iam::rows::*;
 use iam::text::*;
 use proptest::prelude::*;

@@ -9,6 +9,7 @@ mod common;
 mod credentials;
 mod decisions;
 mod deletion;
+mod groups;
 mod linked;
 mod names;
 mod sessions;

@@ -5,6 +5,7 @@ use iam::caller::Caller;
 use iam::command::*;
 use iam::error::Error;
 use iam::limits;
+use iam::output::*;
 use iam::rows::*;
 use iam::text::*;
 use proptest::prelude::*;

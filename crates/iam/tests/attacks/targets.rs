@@ -3,6 +3,7 @@
 use crate::common::*;
 use iam::command::*;
 use iam::error::Error;
+use iam::output::*;
 use iam::text::{Path, TagKey, TagValue};
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@ use crate::common::*;
 use iam::caller::Caller;
 use iam::command::*;
 use iam::error::Error;
+use iam::output::*;
 use iam::rows::*;
 
 fn canary_policy() -> Command {

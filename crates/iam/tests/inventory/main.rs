@@ -10,9 +10,10 @@ mod sample;
 
 use common::*;
 use iam::caller::Caller;
-use iam::command::{Command, Output};
+use iam::command::Command;
 use iam::error::Error;
 use iam::operations::{Guard, Operation};
+use iam::output::Output;
 use iam::rows::*;
 use sample::{Fixture, sample};
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@ use crate::common::*;
 use iam::caller::Caller;
 use iam::command::*;
 use iam::operations::Operation;
+use iam::output::*;
 use iam::rows::*;
 use iam::state::Link;
 use iam::text::*;
@@ -52,6 +53,22 @@ impl Fixture {
         world.put_user_policy(&root, "granted", allow("storage:Get*", "*"));
         let read_only = system_policy("IAMReadOnlyAccess");
         world.ok(&root, Command::AttachUserPolicy { user: t("granted"), policy: read_only });
+        for name in ["crew", "empty"] {
+            let create = Command::CreateGroup { group: t(name), path: t("/"), comments: None };
+            world.ok(&root, create);
+        }
+        let read = system_policy("IAMReadOnlyAccess");
+        for command in [
+            Command::AddUserToGroup { group: t("crew"), user: t("granted") },
+            Command::AttachGroupPolicy { group: t("crew"), policy: read },
+            Command::PutGroupPolicy {
+                group: t("crew"),
+                name: t("own"),
+                document: allow("storage:Get*", "*"),
+            },
+        ] {
+            world.ok(&root, command);
+        }
         for name in ["attached", "bound", "lonely", "versions"] {
             world.ok(&root, create_policy(name));
         }
@@ -118,6 +135,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
     let tags = || vec![(t::<TagKey>("team"), t::<TagValue>("blue"))];
     let own_role = || target(A, BACKUP_ROLE);
     let read_only = || system_policy("IAMReadOnlyAccess");
+    let crew = || -> GroupName { t("crew") };
     let versions = || customer_policy(A, "versions");
     match operation {
         O::CreateServiceLinkedRole => create_linked(OTHER, None),
@@ -204,6 +222,33 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::ListAttachedUserPolicies => {
             C::ListAttachedUserPolicies { user: granted(), prefix: "/".into(), paging: paging() }
         }
+        O::CreateGroup => C::CreateGroup { group: t("new"), path: t("/"), comments: None },
+        O::GetGroup => C::GetGroup { group: crew(), paging: paging() },
+        O::ListUsersForGroup => C::ListUsersForGroup { group: crew(), paging: paging() },
+        O::ListGroups => C::ListGroups { prefix: "/".into(), paging: paging() },
+        O::UpdateGroup => C::UpdateGroup {
+            group: crew(),
+            new_name: Some(t("crew-2")),
+            new_path: None,
+            comments: None,
+        },
+        O::DeleteGroup => C::DeleteGroup { group: t("empty") },
+        O::AddUserToGroup => C::AddUserToGroup { group: t("empty"), user: t("spare") },
+        O::RemoveUserFromGroup => C::RemoveUserFromGroup { group: crew(), user: granted() },
+        O::ListGroupsForUser => C::ListGroupsForUser { user: granted(), paging: paging() },
+        O::AttachGroupPolicy => C::AttachGroupPolicy { group: t("empty"), policy: read_only() },
+        O::DetachGroupPolicy => C::DetachGroupPolicy { group: crew(), policy: read_only() },
+        O::ListAttachedGroupPolicies => {
+            C::ListAttachedGroupPolicies { group: crew(), prefix: "/".into(), paging: paging() }
+        }
+        O::PutGroupPolicy => C::PutGroupPolicy {
+            group: crew(),
+            name: t("other"),
+            document: allow("storage:Get*", "*"),
+        },
+        O::GetGroupPolicy => C::GetGroupPolicy { group: crew(), name: t("own") },
+        O::ListGroupPolicies => C::ListGroupPolicies { group: crew(), paging: paging() },
+        O::DeleteGroupPolicy => C::DeleteGroupPolicy { group: crew(), name: t("own") },
         O::CreateAccessKey => C::CreateAccessKey { user: Some(granted()) },
         O::ListAccessKeys => C::ListAccessKeys { user: Some(granted()), paging: paging() },
         O::UpdateAccessKey => C::UpdateAccessKey {

@@ -97,6 +97,7 @@ fn fact(operation: &Operation) -> ActionFact {
         Resource::None => Vec::new(),
         Resource::Role => vec![name("role")],
         Resource::User => vec![name("user")],
+        Resource::Group => vec![name("group")],
         Resource::Policy => vec![name("policy")],
         Resource::InstanceProfile => vec![name("instance-profile")],
     };
@@ -110,6 +111,7 @@ fn keys(operation: Operation) -> Vec<String> {
         O::AttachRolePolicy | O::DetachRolePolicy | O::AttachUserPolicy | O::DetachUserPolicy => {
             &["iam:PolicyARN", "iam:PermissionsBoundary"]
         }
+        O::AttachGroupPolicy | O::DetachGroupPolicy => &["iam:PolicyARN"],
         O::CreateServiceLinkedRole
         | O::DeleteServiceLinkedRole
         | O::GetServiceLinkedRoleDeletionStatus => &["iam:AWSServiceName"],
@@ -129,7 +131,7 @@ fn keys(operation: Operation) -> Vec<String> {
         }
         Resource::User => &["iam:ResourceTag/", "iam:PermissionsBoundary"],
         Resource::Policy | Resource::InstanceProfile => &["iam:ResourceTag/"],
-        Resource::None | Resource::Role => &[],
+        Resource::None | Resource::Role | Resource::Group => &[],
     };
     let mut keys = owned(own);
     keys.extend(owned(of_type));

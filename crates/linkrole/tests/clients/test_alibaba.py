@@ -110,6 +110,70 @@ class NewClients(AlibabaCase):
         left = ram.list_policies_for_user(ram_models.ListPoliciesForUserRequest(user_name=user))
         self.assertEqual(left.body.policies.policy, [])
 
+    def test_groups(self):
+        ram = self.sdk("ram")
+        user, keys = self.user()
+        name = "g-" + secrets.token_hex(4)
+        made = ram.create_group(ram_models.CreateGroupRequest(
+            group_name=name, comments="组")).body.group
+        self.assertEqual((made.group_name, made.comments), (name, "组"))
+        ram.add_user_to_group(ram_models.AddUserToGroupRequest(group_name=name, user_name=user))
+        ram.attach_policy_to_group(ram_models.AttachPolicyToGroupRequest(
+            policy_type="System", policy_name="AliyunRAMReadOnlyAccess", group_name=name))
+        self.ask_as(keys, "ram", "ListUsers")
+        listed = ram.list_users_for_group(ram_models.ListUsersForGroupRequest(group_name=name))
+        self.assertEqual([u.user_name for u in listed.body.users.user], [user])
+        mine = ram.list_groups_for_user(ram_models.ListGroupsForUserRequest(user_name=user))
+        self.assertEqual([g.group_name for g in mine.body.groups.group], [name])
+        self.assertTrue(mine.body.groups.group[0].join_date)
+        entities = ram.list_entities_for_policy(ram_models.ListEntitiesForPolicyRequest(
+            policy_type="System", policy_name="AliyunRAMReadOnlyAccess")).body
+        self.assertIn(name, [g.group_name for g in entities.groups.group])
+        ram.update_group(ram_models.UpdateGroupRequest(
+            group_name=name, new_group_name=name + "-2", new_comments="b"))
+        name += "-2"
+        found = ram.get_group(ram_models.GetGroupRequest(group_name=name.upper())).body.group
+        self.assertEqual((found.group_name, found.comments), (name, "b"))
+        system = {"PolicyType": "System", "PolicyName": "AliyunRAMReadOnlyAccess"}
+        here, there = {"GroupName": name}, {"GroupName": "no-such-group"}
+        for status, code, text, action, more in (
+                (409, "EntityAlreadyExists.Group", "The group does already EXIST.", "CreateGroup",
+                 here),
+                (409, "EntityAlreadyExists.User.Group", "The user has already joined the group.",
+                 "AddUserToGroup", {**here, "UserName": user}),
+                (409, "EntityAlreadyExists.Group.Policy",
+                 "The group has already been attached this policy.", "AttachPolicyToGroup",
+                 {**here, **system}),
+                (409, "DeleteConflict.Group.User",
+                 "The group CAN NOT has any user member while deleting the group.", "DeleteGroup",
+                 here),
+                (409, "DeleteConflict.User.AccessKey", None, "DeleteUser", {"UserName": user}),
+                (404, "EntityNotExist.Group", "The group does not exist.", "GetGroup", there),
+                (404, "EntityNotExist.Group.Policy", "The group policy does not exist.",
+                 "DetachPolicyFromGroup", {**here, "PolicyType": "System",
+                                           "PolicyName": "AliyunRAMFullAccess"})):
+            with self.subTest(code=code):
+                self.wrong(status, code, text, "ram", action, **more)
+        self.ask("ram", "DeleteAccessKey", UserName=user, UserAccessKeyId=keys.key)
+        self.wrong(409, "DeleteConflict.User.Group", None, "ram", "DeleteUser", UserName=user)
+        self.ask("ram", "RemoveUserFromGroup", **here, UserName=user)
+        self.wrong(404, "EntityNotExist.User.Group", "The user has not joined the group.", "ram",
+                   "RemoveUserFromGroup", **here, UserName=user)
+        self.wrong(409, "DeleteConflict.Group.Policy",
+                   "The entity CAN NOT has any attached policy while deleting the group.", "ram",
+                   "DeleteGroup", **here)
+        policy = "p" + secrets.token_hex(4)
+        self.ask("ram", "CreatePolicy", PolicyName=policy, PolicyDocument=json.dumps(allow("x:y")))
+        own = {"PolicyType": "Custom", "PolicyName": policy}
+        self.ask("ram", "AttachPolicyToGroup", **here, **own)
+        self.wrong(409, "DeleteConflict.Policy.Group",
+                   "The policy CAN NOT been attached to any group while deleting the policy.",
+                   "ram", "DeletePolicy", PolicyName=policy)
+        for more in (own, system):
+            self.ask("ram", "DetachPolicyFromGroup", **here, **more)
+        self.ask("ram", "DeleteGroup", **here)
+        self.ask("ram", "DeleteUser", UserName=user)
+
     def test_errors_reach_the_client(self):
         with self.assertRaises(TeaException) as caught:
             self.sdk("ram").get_role(ram_models.GetRoleRequest(role_name="nobody"))

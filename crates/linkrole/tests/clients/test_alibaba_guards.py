@@ -43,14 +43,14 @@ class Guards(AlibabaCase):
             "Principal": {"RAM": [f"acs:ram::{self.home}:root"]}}]})
         document = json.dumps(allow("x:y"))
         policy = {"PolicyType": "Custom", "PolicyName": word}
-        created = {"CreateUser": name,
+        created = {"CreateUser": name, "CreateGroup": {"GroupName": word},
                    "CreatePolicy": {"PolicyName": word, "PolicyDocument": document},
                    "CreateRole": {"RoleName": word, "AssumeRolePolicyDocument": trust},
                    "CreateServiceLinkedRole": {"ServiceName": self.manifest["service"],
                                                "CustomSuffix": word}}
         if action in created:
             return created[action]
-        if action in ("ListUsers", "ListRoles", "ListPolicies", "GetCallerIdentity",
+        if action in ("ListUsers", "ListRoles", "ListPolicies", "ListGroups", "GetCallerIdentity",
                       "LookupEvents"):
             return {}
         if action == "GetServiceLinkedRoleTemplate":
@@ -70,6 +70,13 @@ class Guards(AlibabaCase):
             holder = {"AttachPolicy": principal, "AttachPolicyToUser": {"UserName": word},
                       "AttachPolicyToRole": {"RoleName": word}}[action]
             return {**policy, **holder}
+        if "Group" in action:
+            self.ask("ram", "CreateGroup", GroupName=word)
+            if action in ("RemoveUserFromGroup", "ListGroupsForUser"):
+                self.ask("ram", "AddUserToGroup", GroupName=word, UserName=word)
+            if action == "DetachPolicyFromGroup":
+                self.ask("ram", "AttachPolicyToGroup", GroupName=word, **policy)
+            return {**policy, "GroupName": word, "UserName": word, "NewComments": "other"}
         if action in ("DetachPolicy", "DetachPolicyFromUser"):
             self.ask("ram", "AttachPolicyToUser", UserName=word, **policy)
             return {**policy, **(principal if action == "DetachPolicy" else {"UserName": word})}
@@ -98,7 +105,7 @@ class Guards(AlibabaCase):
 
     def test_atk_f34_atk_d07_what_is_guarded_is_guarded_on_every_interface(self):
         all_operations = operations()
-        self.assertGreater(len(all_operations), 60)
+        self.assertGreater(len(all_operations), 70)
         _, bare = self.user()
         _, wide = self.user(allow("*"))
         other = Keys(*(self.server.must("/v1/accounts/create", {"dialect": "alibaba"})[name]

@@ -151,6 +151,54 @@ class Operations(Case):
         self.refused("NoSuchEntity", 404, f"The user with name {name} cannot be found.",
                      self.iam.get_user, UserName=name)
 
+    def test_groups(self):
+        iam = self.iam
+        keys = self.server.user("grouped")
+        made = iam.create_group(GroupName="Crew", Path="/team/")["Group"]
+        self.assertEqual(made["Arn"], f"arn:aws:iam::{self.account}:group/team/Crew")
+        self.assertRegex(made["GroupId"], "^AGPA[A-Z2-7]{17}$")
+        self.refused("EntityAlreadyExists", 409, "Group with name CREW already exists.",
+                     iam.create_group, GroupName="CREW")
+        mine = self.server.client("iam", keys)
+        self.refused("AccessDenied", 403, None, mine.list_users)
+        iam.add_user_to_group(GroupName="Crew", UserName="grouped")
+        iam.add_user_to_group(GroupName="Crew", UserName="grouped")
+        policy = "arn:aws:iam::aws:policy/IAMReadOnlyAccess"
+        iam.attach_group_policy(GroupName="Crew", PolicyArn=policy)
+        iam.attach_group_policy(GroupName="Crew", PolicyArn=policy)
+        self.assertTrue(mine.list_users()["Users"])
+        found = iam.get_group(GroupName="crew")
+        self.assertEqual([u["UserName"] for u in found["Users"]], ["grouped"])
+        self.assertEqual(found["Group"], made)
+        self.assertEqual(iam.list_groups(PathPrefix="/team/")["Groups"], [made])
+        self.assertEqual(iam.list_groups(PathPrefix="/other/")["Groups"], [])
+        self.assertEqual(iam.list_groups_for_user(UserName="grouped")["Groups"], [made])
+        self.assertEqual(iam.list_attached_group_policies(GroupName="Crew")["AttachedPolicies"],
+                         [{"PolicyName": "IAMReadOnlyAccess", "PolicyArn": policy}])
+        entities = iam.list_entities_for_policy(PolicyArn=policy, EntityFilter="Group")
+        self.assertEqual([g["GroupName"] for g in entities["PolicyGroups"]], ["Crew"])
+        self.assertEqual((entities["PolicyUsers"], entities["PolicyRoles"]), ([], []))
+        document = allow("iam:GetUser")
+        iam.put_group_policy(GroupName="Crew", PolicyName="own",
+                             PolicyDocument=json.dumps(document))
+        self.assertEqual(iam.list_group_policies(GroupName="Crew")["PolicyNames"], ["own"])
+        own = iam.get_group_policy(GroupName="Crew", PolicyName="own")
+        self.assertEqual((own["GroupName"], own["PolicyDocument"]), ("Crew", document))
+        iam.update_group(GroupName="Crew", NewGroupName="Staff", NewPath="/")
+        self.refused("NoSuchEntity", 404, "The group with name Crew cannot be found.",
+                     iam.get_group, GroupName="Crew")
+        text = "Cannot delete entity, must remove users from group first."
+        self.refused("DeleteConflict", 409, text, iam.delete_group, GroupName="Staff")
+        iam.remove_user_from_group(GroupName="Staff", UserName="grouped")
+        self.refused("AccessDenied", 403, None, mine.list_users)
+        text = "Cannot delete entity, must detach all policies first."
+        self.refused("DeleteConflict", 409, text, iam.delete_group, GroupName="Staff")
+        iam.detach_group_policy(GroupName="Staff", PolicyArn=policy)
+        text = "Cannot delete entity, must delete policies first."
+        self.refused("DeleteConflict", 409, text, iam.delete_group, GroupName="Staff")
+        iam.delete_group_policy(GroupName="Staff", PolicyName="own")
+        iam.delete_group(GroupName="Staff")
+
     def test_policies(self):
         arn = self.policy()
         self.refused("EntityAlreadyExists", 409,
@@ -267,8 +315,9 @@ class Operations(Case):
                      self.iam.list_roles, MaxItems=1001)
 
     def test_what_is_not_there_says_so(self):
-        message = self.refused("NotImplemented", 501, None, self.iam.create_group, GroupName="g")
-        self.assertIn("CreateGroup", message)
+        message = self.refused("NotImplemented", 501, None, self.iam.create_login_profile,
+                               UserName="u", Password="p")
+        self.assertIn("CreateLoginProfile", message)
 
     def test_explanations_of_denials(self):
         name = self.name("user")

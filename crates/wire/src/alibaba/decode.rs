@@ -2,7 +2,7 @@
 
 use super::Product;
 use super::fault::Fault;
-use super::params::{NEW_ROLE, POLICY, Params, ROLE, SESSION, SUFFIX, USER};
+use super::params::{GROUP, NEW_ROLE, POLICY, Params, ROLE, SESSION, SUFFIX, USER};
 use iam::command::*;
 use iam::limits;
 use iam::rows::{KeyStatus, Profile};
@@ -117,7 +117,47 @@ fn ram(action: &str, p: Params<'_>) -> Result<Command, Fault> {
         | "UpdateAccessKey"
         | "DeleteAccessKey"
         | "GetAccessKeyLastUsed" => access_key(action, p.optional_name("UserName", USER)?, p),
+        _ if action.contains("Group") => group(action, p),
         _ => managed_policy(action, p),
+    }
+}
+
+fn group(action: &str, p: Params<'_>) -> Result<Command, Fault> {
+    let name = || p.name("GroupName", GROUP);
+    let user = || p.name("UserName", USER);
+    match action {
+        "CreateGroup" => Ok(Command::CreateGroup {
+            group: name()?,
+            path: root()?,
+            comments: p.text("Comments")?,
+        }),
+        "GetGroup" => Ok(Command::GetGroup { group: name()?, paging: whole() }),
+        "ListGroups" => Ok(Command::ListGroups { prefix: "/".to_owned(), paging: p.marked()? }),
+        "UpdateGroup" => Ok(Command::UpdateGroup {
+            group: name()?,
+            new_name: p.optional_name("NewGroupName", GROUP)?,
+            new_path: None,
+            comments: p.text("NewComments")?,
+        }),
+        "DeleteGroup" => Ok(Command::DeleteGroup { group: name()? }),
+        "AddUserToGroup" => Ok(Command::AddUserToGroup { user: user()?, group: name()? }),
+        "RemoveUserFromGroup" => Ok(Command::RemoveUserFromGroup { user: user()?, group: name()? }),
+        "ListGroupsForUser" => Ok(Command::ListGroupsForUser { user: user()?, paging: whole() }),
+        "ListUsersForGroup" => {
+            Ok(Command::ListUsersForGroup { group: name()?, paging: p.marked()? })
+        }
+        "AttachPolicyToGroup" => {
+            Ok(Command::AttachGroupPolicy { policy: p.typed_policy()?, group: name()? })
+        }
+        "DetachPolicyFromGroup" => {
+            Ok(Command::DetachGroupPolicy { policy: p.typed_policy()?, group: name()? })
+        }
+        "ListPoliciesForGroup" => Ok(Command::ListAttachedGroupPolicies {
+            group: name()?,
+            prefix: "/".to_owned(),
+            paging: whole(),
+        }),
+        _ => Err(Fault::internal()),
     }
 }
 

@@ -6,7 +6,7 @@
 use super::decode::{ROLE_DOMAIN, USER_DOMAIN};
 use super::{Asked, Product};
 use crate::clock::iso_seconds;
-use iam::command::*;
+use iam::output::*;
 use iam::rows::*;
 use iam::state::EntityRef;
 use iam::text::*;
@@ -26,6 +26,26 @@ pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
         Output::Users(page) => {
             let rows: Vec<Value> = page.items.iter().map(|view| user(asked, view)).collect();
             listed(asked, page, json!({"Users": {"User": rows}}))
+        }
+        Output::Group(view) => json!({"Group": group(view)}),
+        Output::Groups(page) => {
+            let rows: Vec<Value> = page.items.iter().map(group).collect();
+            listed(asked, page, json!({"Groups": {"Group": rows}}))
+        }
+        Output::Members { group: view, .. } if asked.action == "GetGroup" => {
+            json!({"Group": group(view)})
+        }
+        Output::Members { users, .. } => {
+            let row = |(view, joined_ms): &(UserView, i64)| {
+                let note = view.user.as_ref().and_then(|u| u.profile.display_name.as_ref());
+                json!({
+                    "UserName": view.user.as_ref().map(|u| &u.name),
+                    "DisplayName": note.map_or("", Note::as_str),
+                    "JoinDate": iso_seconds(*joined_ms),
+                })
+            };
+            let rows: Vec<Value> = users.items.iter().map(row).collect();
+            listed(asked, users, json!({"Users": {"User": rows}}))
         }
         Output::Policy(view) => match &view.default {
             None => json!({"Policy": policy(view)}),
@@ -210,6 +230,20 @@ fn user(asked: &Asked, view: &UserView) -> Value {
     all
 }
 
+fn group(view: &GroupView) -> Value {
+    let mut all = json!({
+        "GroupId": view.id,
+        "GroupName": view.name,
+        "Comments": view.comments.as_ref().map_or("", Note::as_str),
+        "CreateDate": iso_seconds(view.created_ms),
+        "UpdateDate": iso_seconds(changed(view.updated_ms, view.created_ms)),
+    });
+    if view.joined_ms != 0 {
+        merge(&mut all, json!({"JoinDate": iso_seconds(view.joined_ms)}));
+    }
+    all
+}
+
 fn kind(is_system: bool) -> &'static str {
     if is_system { "System" } else { "Custom" }
 }
@@ -247,6 +281,7 @@ fn version(view: &VersionView) -> Value {
 
 fn referrers(page: &Page<Referrer>) -> Value {
     let mut users = Vec::new();
+    let mut groups = Vec::new();
     let mut roles = Vec::new();
     for referrer in &page.items {
         let at = iso_seconds(referrer.attached_ms);
@@ -255,6 +290,11 @@ fn referrers(page: &Page<Referrer>) -> Value {
                 "UserId": referrer.id,
                 "UserName": referrer.name,
                 "DisplayName": referrer.note,
+                "AttachDate": at,
+            })),
+            EntityRef::Group(..) => groups.push(json!({
+                "GroupName": referrer.name,
+                "Comments": referrer.note,
                 "AttachDate": at,
             })),
             EntityRef::Role(..) => roles.push(json!({
@@ -266,7 +306,7 @@ fn referrers(page: &Page<Referrer>) -> Value {
             })),
         }
     }
-    json!({"Users": {"User": users}, "Groups": {"Group": []}, "Roles": {"Role": roles}})
+    json!({"Users": {"User": users}, "Groups": {"Group": groups}, "Roles": {"Role": roles}})
 }
 
 fn status(status: KeyStatus) -> &'static str {

@@ -219,6 +219,11 @@ fn missing(entity: &Entity) -> Fault {
             ("ServiceLinkedRole", "This role exists but is not a Service Linked Role.")
         }
         Entity::User(_) => ("User", "The user does not exist."),
+        Entity::Group(_) => ("Group", "The group does not exist."),
+        Entity::Membership(_) => ("User.Group", "The user has not joined the group."),
+        Entity::GroupAttachment(_) | Entity::GroupPolicy(_) => {
+            ("Group.Policy", "The group policy does not exist.")
+        }
         Entity::Policy(_) | Entity::Attachable(_) => ("Policy", "The policy does not exist."),
         Entity::PolicyVersion(_, _) => ("Policy.Version", "The policy version does not exist."),
         Entity::RoleAttachment(_) | Entity::RolePolicy(_) | Entity::Boundary(_) => {
@@ -242,6 +247,11 @@ fn exists(entity: &Entity) -> Fault {
     let (code, text) = match entity {
         Entity::Role(_) => ("Role", "The role does already EXIST."),
         Entity::User(_) => ("User", "The user does already EXIST."),
+        Entity::Group(_) => ("Group", "The group does already EXIST."),
+        Entity::Membership(_) => ("User.Group", "The user has already joined the group."),
+        Entity::GroupAttachment(_) => {
+            ("Group.Policy", "The group has already been attached this policy.")
+        }
         // The vendor's text speaks of a group.
         Entity::Policy(_) => ("Policy", "The group does already EXIST."),
         Entity::RoleAttachment(_) => {
@@ -259,6 +269,9 @@ fn exceeded(quota: Quota) -> Fault {
     let (code, what) = match quota {
         Quota::Roles | Quota::LinkedRoles => ("Role", "roles"),
         Quota::Users => ("User", "users"),
+        Quota::Groups => ("Group", "groups"),
+        Quota::GroupsPerUser => ("User.Group", "user groups"),
+        Quota::PoliciesPerGroup => ("Group.Policy", "group policies"),
         Quota::Policies => ("Policy", "policies"),
         Quota::PoliciesPerRole => ("Role.Policy", "role policies"),
         Quota::PoliciesPerUser => ("User.Policy", "user policies"),
@@ -267,7 +280,10 @@ fn exceeded(quota: Quota) -> Fault {
         Quota::Tags => ("Tag", "tags"),
         Quota::DeletionTasks => ("ServiceLinkedRole.DeletionTask", "deletion tasks"),
         Quota::Usages => ("Usage", "usages"),
-        Quota::PolicySize | Quota::RoleInlineSize | Quota::UserInlineSize => {
+        Quota::PolicySize
+        | Quota::RoleInlineSize
+        | Quota::UserInlineSize
+        | Quota::GroupInlineSize => {
             return Fault::length("PolicyDocument");
         }
         Quota::TrustSize => return Fault::length("AssumeRolePolicyDocument"),
@@ -278,10 +294,24 @@ fn exceeded(quota: Quota) -> Fault {
 
 fn in_the_way(operation: Operation, conflict: Conflict) -> Fault {
     let is_role = operation == Operation::DeleteRole;
+    let is_group = operation == Operation::DeleteGroup;
     let (code, text) = match conflict {
         Conflict::AttachedPolicies | Conflict::InlinePolicies if is_role => {
             ("Role.Policy", "The role CAN NOT has any attached policy while deleting the role.")
         }
+        Conflict::AttachedPolicies | Conflict::InlinePolicies if is_group => {
+            ("Group.Policy", "The entity CAN NOT has any attached policy while deleting the group.")
+        }
+        Conflict::Members => {
+            ("Group.User", "The group CAN NOT has any user member while deleting the group.")
+        }
+        Conflict::Groups => {
+            ("User.Group", "The user CAN NOT has any group while deleting the user.")
+        }
+        Conflict::AttachedToGroup => (
+            "Policy.Group",
+            "The policy CAN NOT been attached to any group while deleting the policy.",
+        ),
         Conflict::AttachedPolicies | Conflict::InlinePolicies => {
             ("User.Policy", "The user CAN NOT has any attached policy while deleting the user.")
         }

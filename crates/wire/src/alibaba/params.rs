@@ -23,6 +23,8 @@ pub const NEW_ROLE: Class = Class { max: 64, marks: ".-" };
 pub const ROLE: Class = Class { max: 64, marks: ".-_" };
 /// The name of a user.
 pub const USER: Class = Class { max: 64, marks: "._-" };
+/// The name of a group.
+pub const GROUP: Class = Class { max: 64, marks: "-" };
 /// The name of a policy.
 pub const POLICY: Class = Class { max: 128, marks: "-" };
 /// The name of a role session.

@@ -126,6 +126,21 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
         | O::DeletePolicyVersion
         | O::DeletePolicy
         | O::ListEntitiesForPolicy => managed_policy(operation, p),
+        O::CreateGroup
+        | O::GetGroup
+        | O::ListGroups
+        | O::UpdateGroup
+        | O::DeleteGroup
+        | O::AddUserToGroup
+        | O::RemoveUserFromGroup
+        | O::ListGroupsForUser
+        | O::AttachGroupPolicy
+        | O::DetachGroupPolicy
+        | O::ListAttachedGroupPolicies
+        | O::PutGroupPolicy
+        | O::GetGroupPolicy
+        | O::ListGroupPolicies
+        | O::DeleteGroupPolicy => group(operation, p),
         _ => user(operation, p),
     }
 }
@@ -270,6 +285,71 @@ fn user(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
     }
 }
 
+fn group(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
+    use Operation as O;
+    let name = || p.required("GroupName");
+    match operation {
+        O::CreateGroup => {
+            command!(p, CreateGroup { group: name(), path: path(p), comments: Some(None) })
+        }
+        O::GetGroup => command!(p, GetGroup { group: name(), paging: p.paging() }),
+        O::ListGroups => {
+            command!(p, ListGroups { prefix: p.prefix("PathPrefix"), paging: p.paging() })
+        }
+        O::UpdateGroup => command!(
+            p,
+            UpdateGroup {
+                group: name(),
+                new_name: p.optional("NewGroupName"),
+                new_path: p.optional("NewPath"),
+                comments: Some(None),
+            }
+        ),
+        O::DeleteGroup => command!(p, DeleteGroup { group: name() }),
+        O::AddUserToGroup => {
+            command!(p, AddUserToGroup { group: name(), user: p.required("UserName") })
+        }
+        O::RemoveUserFromGroup => {
+            command!(p, RemoveUserFromGroup { group: name(), user: p.required("UserName") })
+        }
+        O::ListGroupsForUser => {
+            command!(p, ListGroupsForUser { user: p.required("UserName"), paging: p.paging() })
+        }
+        O::AttachGroupPolicy => {
+            command!(p, AttachGroupPolicy { group: name(), policy: p.policy("PolicyArn") })
+        }
+        O::DetachGroupPolicy => {
+            command!(p, DetachGroupPolicy { group: name(), policy: p.policy("PolicyArn") })
+        }
+        O::ListAttachedGroupPolicies => command!(
+            p,
+            ListAttachedGroupPolicies {
+                group: name(),
+                prefix: p.prefix("PathPrefix"),
+                paging: p.paging(),
+            }
+        ),
+        O::PutGroupPolicy => command!(
+            p,
+            PutGroupPolicy {
+                group: name(),
+                name: p.required("PolicyName"),
+                document: p.permissions("PolicyDocument"),
+            }
+        ),
+        O::GetGroupPolicy => {
+            command!(p, GetGroupPolicy { group: name(), name: p.required("PolicyName") })
+        }
+        O::ListGroupPolicies => {
+            command!(p, ListGroupPolicies { group: name(), paging: p.paging() })
+        }
+        O::DeleteGroupPolicy => {
+            command!(p, DeleteGroupPolicy { group: name(), name: p.required("PolicyName") })
+        }
+        _ => Err(Fault::internal()),
+    }
+}
+
 fn managed_policy(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
     use Operation as O;
     match operation {
@@ -326,11 +406,10 @@ fn managed_policy(operation: Operation, p: &Params<'_>) -> Result<Command, Fault
             command!(p, DeletePolicy { policy: p.policy("PolicyArn"), cascade: Some(false) })
         }
         O::ListEntitiesForPolicy => {
-            // Groups are not there yet: a listing of groups, or of anything else, is empty.
             let filters = [
                 ("User", EntityFilter::Users),
                 ("Role", EntityFilter::Roles),
-                ("Group", EntityFilter::All),
+                ("Group", EntityFilter::Groups),
                 ("LocalManagedPolicy", EntityFilter::All),
                 ("AWSManagedPolicy", EntityFilter::All),
             ];

@@ -3,8 +3,8 @@
 use crate::clock::iso_seconds;
 use crate::http::percent_encode;
 use crate::xml::Xml;
-use iam::command::*;
 use iam::operations::Operation;
+use iam::output::*;
 use iam::rows::*;
 use iam::state::EntityRef;
 use iam::text::*;
@@ -27,6 +27,17 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             x.list("Users", &page.items, user);
             paging(x, page.next.as_deref());
         }
+        Output::Group(_) if operation == Operation::UpdateGroup => return false,
+        Output::Group(view) => x.within("Group", |x| group(x, view)),
+        Output::Groups(page) => {
+            x.list("Groups", &page.items, group);
+            paging(x, page.next.as_deref());
+        }
+        Output::Members { group: view, users } => {
+            x.within("Group", |x| group(x, view));
+            x.list("Users", &users.items, |x, (view, _)| user(x, view));
+            paging(x, users.next.as_deref());
+        }
         Output::Policy(view) => {
             x.within("Policy", |x| policy(x, view, operation == Operation::GetPolicy));
         }
@@ -43,8 +54,12 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             paging(x, page.next.as_deref());
         }
         Output::Inline { owner, name, document } => {
-            let role = operation == Operation::GetRolePolicy;
-            x.text(if role { "RoleName" } else { "UserName" }, owner);
+            let holder = match operation {
+                Operation::GetRolePolicy => "RoleName",
+                Operation::GetGroupPolicy => "GroupName",
+                _ => "UserName",
+            };
+            x.text(holder, owner);
             x.text("PolicyName", name.as_str());
             x.text("PolicyDocument", &percent_encode(document));
         }
@@ -276,9 +291,20 @@ fn version(x: &mut Xml, view: &VersionView, whole: bool) {
     x.text("CreateDate", &iso_seconds(view.created_ms));
 }
 
+fn group(x: &mut Xml, view: &GroupView) {
+    x.text("Path", view.path.as_str());
+    x.text("GroupName", view.name.as_str());
+    x.text("GroupId", view.id.as_str());
+    x.text("Arn", &view.arn);
+    x.text("CreateDate", &iso_seconds(view.created_ms));
+}
+
 fn referrers(x: &mut Xml, page: &Page<Referrer>) {
     let of = |wanted: fn(&EntityRef) -> bool| page.items.iter().filter(move |r| wanted(&r.entity));
-    x.within("PolicyGroups", |_| {});
+    x.list("PolicyGroups", of(|e| matches!(e, EntityRef::Group(..))), |x, group| {
+        x.text("GroupName", &group.name);
+        x.text("GroupId", &group.id);
+    });
     x.list("PolicyUsers", of(|e| matches!(e, EntityRef::User(..))), |x, user| {
         x.text("UserName", &user.name);
         x.text("UserId", &user.id);

@@ -221,9 +221,13 @@ fn missing(entity: &Entity) -> String {
     match entity {
         Entity::Role(name) => format!("The role with name {name} cannot be found."),
         Entity::User(name) => format!("The user with name {name} cannot be found."),
-        Entity::Policy(arn) | Entity::RoleAttachment(arn) | Entity::UserAttachment(arn) => {
-            format!("Policy {arn} was not found.")
-        }
+        Entity::Group(name) => format!("The group with name {name} cannot be found."),
+        Entity::Membership(group) => format!("The user is not in the group {group}."),
+        Entity::GroupPolicy(name) => format!("The group policy with name {name} cannot be found."),
+        Entity::Policy(arn)
+        | Entity::RoleAttachment(arn)
+        | Entity::UserAttachment(arn)
+        | Entity::GroupAttachment(arn) => format!("Policy {arn} was not found."),
         Entity::Attachable(arn) => format!("Policy {arn} does not exist or is not attachable."),
         Entity::PolicyVersion(arn, n) => {
             format!("Policy {arn} version v{n} does not exist or is not attachable.")
@@ -244,6 +248,7 @@ fn exists(entity: &Entity) -> String {
     match entity {
         Entity::Role(name) => format!("Role with name {name} already exists."),
         Entity::User(name) => format!("User with name {name} already exists."),
+        Entity::Group(name) => format!("Group with name {name} already exists."),
         Entity::Policy(name) => {
             format!("A policy called {name} already exists. Duplicate names are not allowed.")
         }
@@ -256,6 +261,10 @@ fn exceeded(quota: Quota, n: usize) -> Fault {
     let name = match quota {
         Quota::Roles => "RolesPerAccount",
         Quota::Users => "UsersPerAccount",
+        Quota::Groups => "GroupsPerAccount",
+        Quota::GroupsPerUser => "GroupsPerUser",
+        Quota::PoliciesPerGroup => "PoliciesPerGroup",
+        Quota::GroupInlineSize => "GroupPolicySize",
         Quota::Policies => "PoliciesPerAccount",
         Quota::PoliciesPerRole => "PoliciesPerRole",
         Quota::PoliciesPerUser => "PoliciesPerUser",
@@ -286,7 +295,9 @@ fn in_the_way(conflict: Conflict) -> &'static str {
         Conflict::AttachedPolicies => "Cannot delete entity, must detach all policies first.",
         Conflict::InlinePolicies => "Cannot delete entity, must delete policies first.",
         Conflict::AccessKeys => "Cannot delete entity, must delete access keys first.",
-        Conflict::AttachedToUser | Conflict::AttachedToRole => {
+        Conflict::Members => "Cannot delete entity, must remove users from group first.",
+        Conflict::Groups => "Cannot delete entity, must remove user from all groups first.",
+        Conflict::AttachedToUser | Conflict::AttachedToGroup | Conflict::AttachedToRole => {
             "Cannot delete a policy attached to entities."
         }
         Conflict::OtherVersions => {

@@ -12,9 +12,10 @@ pub mod params;
 use crate::http::{Request, Response};
 use crate::xml::Xml;
 use fault::Fault;
-use iam::command::{Command, Output};
+use iam::command::Command;
 use iam::error::Error;
 use iam::operations::{Family, Operation};
+use iam::output::Output;
 use params::{Form, Params};
 
 const IAM_NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";

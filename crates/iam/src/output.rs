@@ -1,0 +1,305 @@
+//! What a caller gets: one variant of [`Output`] per shape of answer, typed.
+//!
+//! Every dialect encodes from here. Not here: XML, JSON, or what a dialect calls a field.
+
+use crate::rows::*;
+use crate::text::*;
+use policy::Decision;
+use std::sync::Arc;
+
+/// A role as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleView {
+    /// The stored role.
+    pub role: Arc<Role>,
+    /// Its ARN.
+    pub arn: String,
+    /// Its trust.
+    pub trust: TrustView,
+    /// The ARN of its boundary.
+    pub boundary: Option<String>,
+    /// When and where it was last used.
+    pub last_use: Option<Arc<LastUse>>,
+    /// The newest deletion task of a service-linked role.
+    pub deletion: Option<Arc<DeletionTask>>,
+}
+
+/// A role's trust as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrustView {
+    /// The account's own document; deleted principals stand as their unique ids.
+    Own(String),
+    /// Only this linked service.
+    Linked(ServiceName),
+}
+
+/// A user as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserView {
+    /// The stored user; `None` stands for root.
+    pub user: Option<Arc<User>>,
+    /// The account.
+    pub account: AccountId,
+    /// The ARN.
+    pub arn: String,
+    /// The ARN of its boundary.
+    pub boundary: Option<String>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// A group as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupView {
+    /// Its ARN.
+    pub arn: String,
+    /// Its unique id.
+    pub id: GroupId,
+    /// Its name.
+    pub name: GroupName,
+    /// Its path.
+    pub path: Path,
+    /// What a person wrote about it.
+    pub comments: Option<Note>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it was last changed, in milliseconds since 1970; 0 if never.
+    pub updated_ms: i64,
+    /// When the user who is asked about came into it, in milliseconds since 1970.
+    pub joined_ms: i64,
+}
+
+/// A managed policy as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyView {
+    /// Its ARN.
+    pub arn: String,
+    /// Its unique id.
+    pub id: String,
+    /// Its name.
+    pub name: PolicyName,
+    /// Its path.
+    pub path: Path,
+    /// What a person wrote about it.
+    pub description: Option<Description>,
+    /// Its tags.
+    pub tags: Tags,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it was last changed, in milliseconds since 1970.
+    pub updated_ms: i64,
+    /// The version in force.
+    pub default_version: u32,
+    /// Users and roles it is attached to.
+    pub attachments: usize,
+    /// Users and roles it bounds.
+    pub boundaries: usize,
+    /// Whether it can be attached to an ordinary role or user.
+    pub attachable: bool,
+    /// Whether it is linkrole's own.
+    pub is_system: bool,
+    /// The version in force, where one policy is looked at.
+    pub default: Option<VersionView>,
+}
+
+/// An attached managed policy as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttachedView {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: PolicyName,
+    /// Its path.
+    pub path: Path,
+    /// Whether it is linkrole's own.
+    pub is_system: bool,
+    /// What a person wrote about it.
+    pub description: Option<Description>,
+    /// The version in force.
+    pub default_version: u32,
+    /// When it was attached, in milliseconds since 1970.
+    pub attached_ms: i64,
+}
+
+/// What a managed policy is attached to, or bounds, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referrer {
+    /// What it is.
+    pub entity: crate::state::EntityRef,
+    /// Its name.
+    pub name: String,
+    /// Its unique id.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What a person wrote about it: of a user its name to show, of a role its description.
+    pub note: String,
+    /// When the policy was attached, in milliseconds since 1970; 0 if it bounds.
+    pub attached_ms: i64,
+}
+
+/// One version of a managed policy as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionView {
+    /// Its number.
+    pub number: u32,
+    /// Its text.
+    pub document: String,
+    /// Whether it is in force.
+    pub is_default: bool,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// Temporary credentials.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The key's id.
+    pub key: KeyId,
+    /// Its secret.
+    pub secret: crate::seal::Secret,
+    /// The session token.
+    pub token: String,
+    /// When they end, in milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+/// A page and the marker of the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The sealed marker of the next page, if there is one.
+    pub next: Option<String>,
+    /// How many items there are on all pages, where pages are counted.
+    pub total: Option<usize>,
+}
+
+/// The state of a deletion task as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskView {
+    /// The task.
+    pub task: Arc<DeletionTask>,
+    /// The role's ARN.
+    pub role_arn: String,
+}
+
+/// A caller as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallerView {
+    /// Its ARN, or the name of the service.
+    pub arn: String,
+    /// Its unique id.
+    pub id: String,
+    /// Its account; a linked service has none.
+    pub account: Option<AccountId>,
+    /// Its class: root, user, role session or service.
+    pub kind: &'static str,
+}
+
+/// What a caller gets.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each variant is named for what it carries")]
+pub enum Output {
+    Done,
+    Role(RoleView),
+    Roles(Page<RoleView>),
+    User(UserView),
+    Users(Page<UserView>),
+    Group(GroupView),
+    Groups(Page<GroupView>),
+    Members {
+        group: GroupView,
+        users: Page<(UserView, i64)>,
+    },
+    Templates(Vec<(Arc<Service>, Template)>),
+    Policy(PolicyView),
+    Policies(Page<PolicyView>),
+    Version(VersionView),
+    Versions(Page<VersionView>),
+    Inline {
+        owner: String,
+        name: PolicyName,
+        document: String,
+    },
+    Names(Page<PolicyName>),
+    Attached(Page<AttachedView>),
+    Referrers(Page<Referrer>),
+    Tags(Page<(TagKey, TagValue)>),
+    NoProfiles,
+    Key {
+        key: Arc<AccessKey>,
+        user: Option<UserName>,
+        secret: crate::seal::Secret,
+    },
+    Keys {
+        user: Option<UserName>,
+        keys: Page<Arc<AccessKey>>,
+    },
+    KeyUse {
+        user: Option<UserName>,
+        last: Option<Arc<LastUse>>,
+    },
+    Task(TaskView),
+    Session {
+        credentials: Credentials,
+        assumed: Option<CallerView>,
+        packed_percent: Option<usize>,
+        source_identity: Option<SourceIdentity>,
+    },
+    Caller(CallerView),
+    KeyAccount(AccountId),
+    Ensured {
+        role: RoleView,
+        created: bool,
+    },
+    Authorized {
+        decision: Decision,
+        caller: CallerView,
+        account_dialect: policy::Dialect,
+        message: Option<String>,
+    },
+    Usage {
+        role: RoleView,
+        version: u64,
+        changed: bool,
+        ended_deletion: Option<TaskId>,
+    },
+    UsageList {
+        role: RoleView,
+        usages: Vec<(Region, ResourceName)>,
+        versions: Vec<(Region, u64)>,
+        last_session_end_ms: i64,
+    },
+    Released {
+        role: RoleView,
+        not_before_ms: i64,
+    },
+    Enrolment {
+        service: ServiceName,
+        token: crate::seal::Secret,
+        expires_ms: i64,
+    },
+    Registered {
+        service: Arc<Service>,
+        key: Arc<AccessKey>,
+        secret: crate::seal::Secret,
+    },
+    Services(Vec<Arc<Service>>),
+    Service(Arc<Service>),
+    Account {
+        account: Arc<Account>,
+        key: Arc<AccessKey>,
+        secret: crate::seal::Secret,
+    },
+    Accounts(Vec<Arc<Account>>),
+    Trail {
+        account: Option<AccountId>,
+    },
+    Step {
+        task: Arc<DeletionTask>,
+    },
+    Swept {
+        tasks: usize,
+    },
+}
