@@ -32,7 +32,7 @@ pub fn ensure(root: &Path) -> Result<PathBuf, String> {
     if has(&own, &pins) {
         Ok(own)
     } else {
-        Err(format!("pip installed {REQUIREMENTS}, yet the clients do not import"))
+        Err(format!("pip installed {REQUIREMENTS}, yet not every client has its pinned version"))
     }
 }
 
@@ -49,11 +49,13 @@ fn pins(text: &str) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-/// True when the interpreter imports every client in its pinned version.
+/// True when the interpreter has every client in its pinned version, asked by the name of the
+/// package: what it is imported by may be another one.
 fn has(python: &Path, pins: &[(String, String)]) -> bool {
-    let checks: Vec<String> = pins
-        .iter()
-        .map(|(name, version)| format!("import {name}; assert {name}.__version__ == '{version}'"))
+    let checks: Vec<String> = std::iter::once("from importlib.metadata import version".to_owned())
+        .chain(
+            pins.iter().map(|(name, version)| format!("assert version('{name}') == '{version}'")),
+        )
         .collect();
     answers(python, &["-c", &checks.join("\n")])
 }

@@ -85,7 +85,11 @@ pub fn tracked(root: &Path) -> Result<Vec<Source>, String> {
     }
     let names = String::from_utf8_lossy(&output.stdout);
     let mut sources = Vec::new();
-    for path in names.split('\0').filter(|path| !path.is_empty()) {
+    // By name: git lists files that it does not track yet last, and a report may not change its
+    // order with their first commit.
+    let mut paths: Vec<&str> = names.split('\0').filter(|path| !path.is_empty()).collect();
+    paths.sort_unstable();
+    for path in paths {
         // A file that was removed and not yet staged is no longer there to check.
         let Ok(bytes) = std::fs::read(root.join(path)) else {
             continue;
