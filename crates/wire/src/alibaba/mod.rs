@@ -2,7 +2,7 @@
 //!
 //! The way of a request: [`Asked::of`] reads what it asks and what it claims; the server checks the
 //! claim with `sign_acs`; [`Asked::command`] reads the command; [`Asked::answer`] and
-//! [`Asked::refusal`] write the answer. One path serves all products: no version is shared by two
+//! [`refusal`] write the answer. One path serves all products: no version is shared by two
 //! of them. [src: ALIBABA.md 2 and 7] Not here: signatures (`sign_acs`) and rules (`iam`).
 
 pub mod actiontrail;
