@@ -4,13 +4,13 @@
 //! vendors shape it, and where it is kept.
 
 use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
-use crate::command::Command;
+use crate::command::{Command, Tagged};
 use crate::error::Error;
 use crate::output::Output;
 use crate::rows::RoleKind;
 use crate::session::Subject;
 use crate::state::State;
-use crate::text::{AccountId, Tags};
+use crate::text::{AccountId, TagKey, TagValue};
 use crate::tx::Finished;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
@@ -248,21 +248,26 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             description.iter().for_each(|d| put("description", d));
             max_session_s.iter().for_each(|s| put("maxSessionDuration", s));
             boundary.iter().for_each(|b| put("permissionsBoundary", &b.text));
-            if let Some(tags) = Tags::from_list(tags).filter(|t| !t.is_empty()) {
-                let keys: Vec<String> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
-                put("tags", &keys.join(", "));
+            if !tags.is_empty() {
+                put("tags", &tag_text(tags));
             }
         }
         C::DeleteServiceLinkedRole { role }
         | C::GetRole { role }
         | C::DeleteRole { role }
-        | C::UntagRole { role, .. }
-        | C::TagRole { role, .. }
-        | C::ListRoleTags { role, .. }
         | C::ListRolePolicies { role, .. }
         | C::ListAttachedRolePolicies { role, .. }
         | C::DeleteRolePermissionsBoundary { role }
         | C::ListInstanceProfilesForRole { role, .. } => put("roleName", role),
+        C::Tag { on, tags } => {
+            put_bearers(on, &mut put);
+            put("tags", &tag_text(tags));
+        }
+        C::Untag { on, keys, all } => {
+            put_bearers(on, &mut put);
+            put("tagKeys", &if *all { "all".to_owned() } else { list_text(keys) });
+        }
+        C::ListTags { on, .. } => put_bearers(on, &mut put),
         C::UpdateRole { role, description, max_session_s, trust } => {
             put("roleName", role);
             trust.iter().for_each(|t| put("assumeRolePolicyDocument", &t.text()));
@@ -445,4 +450,24 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::Sweep => {}
     }
     all
+}
+
+/// What bears tags, under the name that one of its kind has in requests.
+fn put_bearers(on: &Tagged, put: &mut impl FnMut(&str, &dyn ToString)) {
+    match on {
+        Tagged::Roles(names) => put("roleName", &list_text(names)),
+        Tagged::Users(names) => put("userName", &list_text(names)),
+        Tagged::Policies(list) => {
+            let names: Vec<&str> = list.iter().map(|policy| policy.text.as_str()).collect();
+            put("policyArn", &list_text(&names));
+        }
+    }
+}
+
+fn list_text<T: ToString>(list: &[T]) -> String {
+    list.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn tag_text(tags: &[(TagKey, TagValue)]) -> String {
+    tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
 }

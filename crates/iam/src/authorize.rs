@@ -114,12 +114,10 @@ fn check_policies(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Err
     ) {
         return Err(refuse(me, action, None, None));
     }
-    let ask = target::of(tx, me, &call.command)?;
-    if let (Some(resource), Some(account)) = (&ask.resource, &ask.account) {
-        tx.touch(account, resource.clone());
-    }
-    let renamed = target::renamed(tx, me, &call.command, &ask)?;
-    for ask in core::iter::once(ask).chain(renamed) {
+    for ask in target::questions(tx, me, &call.command)? {
+        if let (Some(resource), Some(account)) = (&ask.resource, &ask.account) {
+            tx.touch(account, resource.clone());
+        }
         let decision = decide(tx.state(), me, &call.source, tx.now(), &ask, None);
         if !decision.allowed() {
             return Err(refuse(me, ask.action, ask.resource, Some(decision)));

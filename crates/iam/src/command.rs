@@ -99,7 +99,21 @@ pub struct LinkedTarget {
     pub role: String,
 }
 
-/// Which roles a listing wants.
+/// What bears tags: things of one kind. Of a listing, none stands for all of the kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tagged {
+    /// Roles.
+    Roles(Vec<RoleName>),
+    /// Users.
+    Users(Vec<UserName>),
+    /// Managed policies.
+    Policies(Vec<PolicyTarget>),
+}
+
+/// A tag that is looked for: its key, and its value unless any will do.
+pub type TagFilter = (TagKey, Option<TagValue>);
+
+/// Which policies a listing wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PolicyScope {
     /// All policies.
@@ -208,6 +222,7 @@ pub enum Command {
     },
     ListRoles {
         prefix: String,
+        with: Vec<TagFilter>,
         paging: Paging,
     },
     UpdateRole {
@@ -227,16 +242,18 @@ pub enum Command {
     DeleteRole {
         role: RoleName,
     },
-    TagRole {
-        role: RoleName,
+    Tag {
+        on: Tagged,
         tags: Vec<(TagKey, TagValue)>,
     },
-    UntagRole {
-        role: RoleName,
+    Untag {
+        on: Tagged,
         keys: Vec<TagKey>,
+        all: bool,
     },
-    ListRoleTags {
-        role: RoleName,
+    ListTags {
+        on: Tagged,
+        with: Vec<TagFilter>,
         paging: Paging,
     },
     PutRolePolicy {
@@ -446,6 +463,7 @@ pub enum Command {
         scope: PolicyScope,
         attached_only: bool,
         prefix: String,
+        with: Vec<TagFilter>,
         paging: Paging,
     },
     ListPolicyVersions {
@@ -545,11 +563,33 @@ pub enum Command {
 macro_rules! operation_of {
     ($self:ident: $($unit:ident)* ; $($tuple:ident)* ; $($named:ident)*) => {
         match $self {
+            Self::Tag { on, .. } => {
+                on.pick([Operation::TagRole, Operation::TagUser, Operation::TagPolicy])
+            }
+            Self::Untag { on, .. } => {
+                on.pick([Operation::UntagRole, Operation::UntagUser, Operation::UntagPolicy])
+            }
+            Self::ListTags { on, .. } => on.pick([
+                Operation::ListRoleTags,
+                Operation::ListUserTags,
+                Operation::ListPolicyTags,
+            ]),
             $(Self::$unit => Operation::$unit,)*
             $(Self::$tuple(_) => Operation::$tuple,)*
             $(Self::$named { .. } => Operation::$named,)*
         }
     };
+}
+
+impl Tagged {
+    /// Of operations on roles, users and policies, the one on what these are.
+    fn pick(&self, [role, user, policy]: [Operation; 3]) -> Operation {
+        match self {
+            Self::Roles(_) => role,
+            Self::Users(_) => user,
+            Self::Policies(_) => policy,
+        }
+    }
 }
 
 impl Command {
@@ -561,7 +601,7 @@ impl Command {
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole TagRole UntagRole ListRoleTags PutRolePolicy GetRolePolicy ListRolePolicies
+            DeleteRole PutRolePolicy GetRolePolicy ListRolePolicies
             DeleteRolePolicy AttachRolePolicy DetachRolePolicy ListAttachedRolePolicies
             PutRolePermissionsBoundary DeleteRolePermissionsBoundary ListInstanceProfilesForRole
             AddRoleToInstanceProfile RemoveRoleFromInstanceProfile CreateUser GetUser ListUsers

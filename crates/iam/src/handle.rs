@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
     access_key, account, deletion, group, linked, managed_policy, role, role_policy, service,
-    session, usage, user,
+    session, tagging, usage, user,
 };
 
 /// What a call leads to.
@@ -163,12 +163,12 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::UpdateRoleDescription { .. }
         | C::UpdateAssumeRolePolicy { .. }
         | C::DeleteRole { .. }
-        | C::TagRole { .. }
-        | C::UntagRole { .. }
-        | C::ListRoleTags { .. }
         | C::ListInstanceProfilesForRole { .. }
         | C::AddRoleToInstanceProfile { .. }
         | C::RemoveRoleFromInstanceProfile { .. } => role::run(tx, &account, command),
+        C::Tag { on, tags } => tagging::tag(tx, &account, on, tags),
+        C::Untag { on, keys, all } => tagging::untag(tx, &account, on, keys, *all),
+        C::ListTags { on, with, paging } => tagging::list(tx, &account, on, with, paging),
         C::PutRolePolicy { .. }
         | C::GetRolePolicy { .. }
         | C::ListRolePolicies { .. }

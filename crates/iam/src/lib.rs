@@ -35,6 +35,7 @@ pub mod seal;
 pub mod service;
 pub mod session;
 pub mod state;
+mod tagging;
 mod target;
 pub mod text;
 pub mod tx;

@@ -3,9 +3,9 @@
 use crate::command::*;
 use crate::error::{Conflict, Entity, Error, Quota};
 use crate::output::*;
-use crate::role::tag_list;
 use crate::rows::*;
 use crate::state::{EntityRef, Link};
+use crate::tagging::{self, tag_list};
 use crate::text::*;
 use crate::tx::{Class, Tx};
 use crate::{catalog, limits, linked, listing};
@@ -48,8 +48,8 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             let page = listing::cut(tx, account, &place, paging, all.into_iter(), key, |v| v)?;
             Ok(Output::Versions(page))
         }
-        C::ListPolicies { scope, attached_only, prefix, paging } => {
-            list(tx, account, *scope, *attached_only, prefix, paging)
+        C::ListPolicies { scope, attached_only, prefix, with, paging } => {
+            list(tx, account, *scope, *attached_only, prefix, with, paging)
         }
         C::UpdatePolicyDescription { policy, description } => {
             let mut row = customer(tx, account, policy)?;
@@ -332,7 +332,7 @@ pub fn linked_template<'a>(
 
 /// A customer policy of this account, to be altered. A policy of another account is missing, and
 /// linkrole's own cannot be altered by anyone.
-fn customer(
+pub fn customer(
     tx: &Tx<'_>,
     account: &AccountId,
     target: &PolicyTarget,
@@ -493,6 +493,7 @@ fn list(
     scope: PolicyScope,
     attached_only: bool,
     prefix: &str,
+    with: &[TagFilter],
     paging: &Paging,
 ) -> Result<Output, Error> {
     let dialect = tx.dialect(account)?;
@@ -521,9 +522,11 @@ fn list(
         .map(|(key, policy)| view(tx, account, &policy).map(|view| (key, view)))
         .collect::<Result<Vec<_>, _>>()?;
     let wanted = views.into_iter().filter(|(_, view)| {
-        view.path.as_str().starts_with(prefix) && (!attached_only || view.attachments > 0)
+        view.path.as_str().starts_with(prefix)
+            && (!attached_only || view.attachments > 0)
+            && tagging::fits(&view.tags, with)
     });
-    let scope = format!("{scope:?} {attached_only} {prefix}");
+    let scope = format!("{scope:?} {attached_only} {prefix} {with:?}");
     let place = ["ListPolicies", scope.as_str()];
     let page = listing::cut(
         tx,

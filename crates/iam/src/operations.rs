@@ -172,6 +172,9 @@ operations! {
     GetGroupPolicy                      Iam Read  Group Policy;
     ListGroupPolicies                   Iam Read  Group Policy;
     DeleteGroupPolicy                   Iam Write Group Policy;
+    TagUser                             Iam Write User Policy;
+    UntagUser                           Iam Write User Policy;
+    ListUserTags                        Iam Read  User Policy;
     PutUserPolicy                       Iam Write User Policy;
     GetUserPolicy                       Iam Read  User Policy;
     ListUserPolicies                    Iam Read  User Policy;
@@ -195,6 +198,9 @@ operations! {
     DeletePolicy                        Iam Write Policy Policy;
     UpdatePolicyDescription             Iam Write Policy Policy;
     ListEntitiesForPolicy               Iam Read  Policy Policy;
+    TagPolicy                           Iam Write Policy Policy;
+    UntagPolicy                         Iam Write Policy Policy;
+    ListPolicyTags                      Iam Read  Policy Policy;
     AssumeRole                          Sts Mint  Role Trust;
     GetCallerIdentity                   Sts Read  None Authenticated;
     GetSessionToken                     Sts Mint  None Authenticated;
@@ -237,9 +243,9 @@ impl Operation {
     fn name_in_ram(self) -> &'static str {
         match self {
             Self::UpdateRoleDescription | Self::UpdateAssumeRolePolicy => "UpdateRole",
-            Self::TagRole => "TagResources",
-            Self::UntagRole => "UntagResources",
-            Self::ListRoleTags => "ListTagResources",
+            Self::TagRole | Self::TagUser | Self::TagPolicy => "TagResources",
+            Self::UntagRole | Self::UntagUser | Self::UntagPolicy => "UntagResources",
+            Self::ListRoleTags | Self::ListUserTags | Self::ListPolicyTags => "ListTagResources",
             Self::AttachRolePolicy => "AttachPolicyToRole",
             Self::DetachRolePolicy => "DetachPolicyFromRole",
             Self::ListAttachedRolePolicies => "ListPoliciesForRole",

@@ -164,6 +164,19 @@ pub struct Credentials {
     pub expires_ms: i64,
 }
 
+/// A tag as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagView {
+    /// The name of what bears it.
+    pub bearer: String,
+    /// The unique id of what bears it.
+    pub id: String,
+    /// Its key.
+    pub key: TagKey,
+    /// Its value.
+    pub value: TagValue,
+}
+
 /// A page and the marker of the next.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
@@ -225,7 +238,7 @@ pub enum Output {
     Names(Page<PolicyName>),
     Attached(Page<AttachedView>),
     Referrers(Page<Referrer>),
-    Tags(Page<(TagKey, TagValue)>),
+    Tags(Page<TagView>),
     NoProfiles,
     Key {
         key: Arc<AccessKey>,

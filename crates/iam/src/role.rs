@@ -11,7 +11,7 @@ use crate::output::*;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::{Class, Tx};
-use crate::{authorize, limits, listing, managed_policy};
+use crate::{authorize, limits, listing, managed_policy, tagging};
 use policy::name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,20 +30,22 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
                 pins: BTreeMap::new(),
                 grants: Grants { boundary, ..Grants::default() },
             };
-            let tags = tag_list(tx, account, tags)?;
+            let tags = tagging::tag_list(tx, account, tags)?;
             create(tx, account, role, path, own, description.clone(), *max_session_s, tags)
         }
         C::GetRole { role } => {
             let found = find(tx, account, role)?;
             Ok(Output::Role(view(tx, &found)))
         }
-        C::ListRoles { prefix, paging } => {
-            let place = ["ListRoles", prefix.as_str()];
+        C::ListRoles { prefix, with, paging } => {
+            let filters = format!("{with:?}");
+            let place = ["ListRoles", prefix.as_str(), filters.as_str()];
             let after = listing::after_name(tx, account, &place, paging)?;
             let found = tx
                 .state()
                 .roles_of(account, after.as_ref())
-                .filter(|r| r.path.as_str().starts_with(prefix.as_str()));
+                .filter(|r| r.path.as_str().starts_with(prefix.as_str()))
+                .filter(|r| tagging::fits(&r.tags, with));
             let page = listing::cut(
                 tx,
                 account,
@@ -87,38 +89,6 @@ pub fn run(tx: &mut Tx<'_>, account: &AccountId, command: &Command) -> Result<Ou
             Ok(Output::Done)
         }
         C::DeleteRole { role } => delete(tx, account, role),
-        C::TagRole { role, tags } => {
-            let mut row = (*find(tx, account, role)?).clone();
-            tag_list(tx, account, tags)?;
-            for (key, value) in tags {
-                row.tags.set(key.clone(), value.clone());
-            }
-            check_tags(tx, account, &row.tags)?;
-            store(tx, row);
-            Ok(Output::Done)
-        }
-        C::UntagRole { role, keys } => {
-            let mut row = (*find(tx, account, role)?).clone();
-            for key in keys {
-                row.tags.remove(key);
-            }
-            store(tx, row);
-            Ok(Output::Done)
-        }
-        C::ListRoleTags { role, paging } => {
-            let row = find(tx, account, role)?;
-            let place = ["ListRoleTags", row.id.as_str()];
-            let page = listing::cut(
-                tx,
-                account,
-                &place,
-                paging,
-                row.tags.iter(),
-                |(key, _)| key.as_str().to_lowercase(),
-                |(key, value)| (key.clone(), value.clone()),
-            )?;
-            Ok(Output::Tags(page))
-        }
         C::ListInstanceProfilesForRole { role, .. } => {
             find(tx, account, role)?;
             Ok(Output::NoProfiles)
@@ -306,23 +276,4 @@ fn pins(
 
 fn authorize_dialect(tx: &Tx<'_>, account: &AccountId) -> Option<policy::Dialect> {
     crate::caller::dialect(tx.state(), account)
-}
-
-/// Tags from a list. Errors: a key twice, too many.
-pub fn tag_list(
-    tx: &Tx<'_>,
-    account: &AccountId,
-    tags: &[(TagKey, TagValue)],
-) -> Result<Tags, Error> {
-    let tags = Tags::from_list(tags).ok_or(Error::DuplicateTags)?;
-    check_tags(tx, account, &tags)?;
-    Ok(tags)
-}
-
-fn check_tags(tx: &Tx<'_>, account: &AccountId, tags: &Tags) -> Result<(), Error> {
-    let limit = limits::tags(tx.dialect(account)?);
-    if tags.len() > limit {
-        return Err(Error::QuotaExceeded(Quota::Tags, limit));
-    }
-    Ok(())
 }

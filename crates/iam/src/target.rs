@@ -12,8 +12,22 @@ use crate::text::*;
 use crate::tx::Tx;
 use policy::{Dialect, Fact, TagOf, name};
 
+/// All that the policies are asked before a command runs. What is about several things is asked
+/// about each of them.
+pub fn questions(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Vec<Ask>, Error> {
+    use Command as C;
+    if let C::Tag { on, .. } | C::Untag { on, .. } | C::ListTags { on, .. } = command {
+        let account = me.home()?;
+        let dialect = tx.dialect(&account)?;
+        return Ok(Target { tx, me, account, dialect }.each(on, command));
+    }
+    let ask = of(tx, me, command)?;
+    let renamed = renamed(tx, me, command, &ask)?;
+    Ok(core::iter::once(ask).chain(renamed).collect())
+}
+
 /// What a command is about: its resource as it is stored, and the keys of its action.
-pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
+fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
     use Command as C;
     let account = me.home()?;
     let dialect = tx.dialect(&account)?;
@@ -65,12 +79,7 @@ pub fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
 
 /// The second question of a renaming: who renames must have the right on the new name too.
 /// [src: the vendor's page on renaming users]
-pub fn renamed(
-    tx: &Tx<'_>,
-    me: &Identity,
-    command: &Command,
-    ask: &Ask,
-) -> Result<Option<Ask>, Error> {
+fn renamed(tx: &Tx<'_>, me: &Identity, command: &Command, ask: &Ask) -> Result<Option<Ask>, Error> {
     let account = me.home()?;
     let dialect = tx.dialect(&account)?;
     let owner = account.as_str();
@@ -120,9 +129,6 @@ impl Target<'_, '_> {
             | C::UpdateRoleDescription { role, .. }
             | C::UpdateAssumeRolePolicy { role, .. }
             | C::DeleteRole { role }
-            | C::TagRole { role, .. }
-            | C::UntagRole { role, .. }
-            | C::ListRoleTags { role, .. }
             | C::PutRolePolicy { role, .. }
             | C::GetRolePolicy { role, .. }
             | C::ListRolePolicies { role, .. }
@@ -166,6 +172,26 @@ impl Target<'_, '_> {
             }),
             other => policy_of(other).map(|policy| self.policy(policy)),
         }
+    }
+
+    /// The question about each thing that bears tags, or the one about all of a kind.
+    fn each(&self, on: &Tagged, command: &Command) -> Vec<Ask> {
+        let about: Vec<(Option<String>, Option<&PolicyTarget>)> = match on {
+            Tagged::Roles(names) => names.iter().map(|n| (Some(self.role(n)), None)).collect(),
+            Tagged::Users(names) => names.iter().map(|n| (Some(self.user(n)), None)).collect(),
+            Tagged::Policies(list) => {
+                list.iter().map(|p| (Some(self.policy(p)), Some(p))).collect()
+            }
+        };
+        let about = if about.is_empty() { vec![(None, None)] } else { about };
+        let action = command.operation().action(self.dialect);
+        let ask = |(resource, policy)| {
+            let mut ask = Ask::new(self.dialect, &action, resource, Some(self.account.clone()));
+            self.request_keys(command, &mut ask);
+            self.stored_keys(policy, &mut ask);
+            ask
+        };
+        about.into_iter().map(ask).collect()
     }
 
     fn role(&self, role: &RoleName) -> String {
@@ -213,6 +239,18 @@ impl Target<'_, '_> {
     /// The condition keys that only some actions have.
     fn keys(&self, command: &Command, ask: &mut Ask) {
         use Command as C;
+        self.request_keys(command, ask);
+        // What is to be made has nothing of what stands under its name.
+        let makes =
+            matches!(command, C::CreateRole { .. } | C::CreateUser { .. } | C::CreatePolicy { .. });
+        if !makes {
+            self.stored_keys(policy_of(command), ask);
+        }
+    }
+
+    /// The condition keys that a request tells.
+    fn request_keys(&self, command: &Command, ask: &mut Ask) {
+        use Command as C;
         match command {
             C::AttachRolePolicy { policy, .. }
             | C::DetachRolePolicy { policy, .. }
@@ -231,27 +269,21 @@ impl Target<'_, '_> {
                 }
                 self.request_tags(tags, ask);
             }
-            C::CreatePolicy { tags, .. } | C::TagRole { tags, .. } => self.request_tags(tags, ask),
+            C::CreatePolicy { tags, .. } | C::Tag { tags, .. } => self.request_tags(tags, ask),
             C::GetServiceLinkedRoleDeletionStatus { principal, .. } => {
                 ask.set(Fact::LinkedService, principal);
             }
-            C::UntagRole { keys, .. } => {
+            C::Untag { keys, .. } => {
                 ask.set_list(Fact::TagKeys, keys.iter().map(ToString::to_string).collect());
             }
             _ => {}
         }
-        // What is to be made has nothing of what stands under its name.
-        let makes =
-            matches!(command, C::CreateRole { .. } | C::CreateUser { .. } | C::CreatePolicy { .. });
-        if !makes {
-            self.stored_keys(command, ask);
-        }
     }
 
-    /// The condition keys of the stored thing that a command is about.
-    fn stored_keys(&self, command: &Command, ask: &mut Ask) {
+    /// The condition keys of the stored thing that a question is about.
+    fn stored_keys(&self, policy: Option<&PolicyTarget>, ask: &mut Ask) {
         let state = self.tx.state();
-        if let Some(target) = policy_of(command) {
+        if let Some(target) = policy {
             let row = crate::managed_policy::find(self.tx, &self.account, target).ok();
             if let Some(PolicyRef::Customer(id)) = row
                 && let Some(row) = state.policy_by_id(&id)

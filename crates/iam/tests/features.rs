@@ -107,7 +107,7 @@ fn row_07_08_the_service_does_with_its_session_what_the_policy_says_and_nothing_
     let session = world.assume(&people.backup, assume(&backup_arn())).unwrap();
     assert!(authorized(&mut world, &storage, &session, "storage:GetObject"));
     assert!(!authorized(&mut world, &storage, &session, "storage:PutObject"));
-    let list = Command::ListRoles { prefix: "/".into(), paging: no_paging() };
+    let list = Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() };
     assert!(is_denied(&world.call(&session, list)));
     let Output::Caller(me) = world.ok(&session, Command::GetCallerIdentity) else {
         panic!("no one")
@@ -196,7 +196,7 @@ fn row_15_16_description_now_and_later_tags_only_later() {
     let update = Command::UpdateRoleDescription { role: t(BACKUP_ROLE), description: t("second") };
     world.ok(&people.root, update);
     let tags = vec![(t("team"), t("blue"))];
-    world.ok(&people.root, Command::TagRole { role: t(BACKUP_ROLE), tags });
+    world.ok(&people.root, Command::Tag { on: Tagged::Roles(vec![t(BACKUP_ROLE)]), tags });
     assert_eq!(described(&world), ("second".to_owned(), 1));
     // Also while a deletion has it fenced, and the epoch does not move.
     let task = world.submit(&people.root, BACKUP_ROLE);
@@ -208,7 +208,14 @@ fn row_15_16_description_now_and_later_tags_only_later() {
         trust: None,
     };
     world.ok(&people.root, third);
-    world.ok(&people.root, Command::UntagRole { role: t(BACKUP_ROLE), keys: vec![t("team")] });
+    world.ok(
+        &people.root,
+        Command::Untag {
+            on: Tagged::Roles(vec![t(BACKUP_ROLE)]),
+            keys: vec![t("team")],
+            all: false,
+        },
+    );
     assert_eq!(described(&world), ("third".to_owned(), 0));
     assert_eq!(world.finish(&task).status, TaskStatus::Succeeded);
 }
@@ -277,7 +284,10 @@ fn allowed(document: &str, service: &str) -> Vec<&'static str> {
     note("status", world.call(&people.bare, status));
     note(
         "list",
-        world.call(&people.bare, Command::ListRoles { prefix: "/".into(), paging: no_paging() }),
+        world.call(
+            &people.bare,
+            Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() },
+        ),
     );
     note("other", world.call(&people.bare, Command::DeleteRole { role: t(role) }));
     all
@@ -361,7 +371,7 @@ fn row_23_27_sample_pass_one_role() {
     assert!(pass(one.clone()));
     assert!(!pass(format!("arn:aws:iam::{A}:role/another")));
     assert!(!pass(backup_arn()));
-    let list = Command::ListRoles { prefix: "/".into(), paging: no_paging() };
+    let list = Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() };
     world.ok(&people.bare, list);
     assert!(is_denied(&world.call(&people.bare, Command::DeleteRole { role: t("another") })));
     world.put_user_policy(&people.root, "bare", allow("iam:PassRole", "*"));

@@ -43,6 +43,7 @@ clients! {
     aws_command_line_on_disk: "test_cli" on "disk";
     alibaba_clients_in_memory: "test_alibaba" on "dev";
     alibaba_clients_on_disk: "test_alibaba" on "disk";
+    alibaba_tags_in_memory: "test_alibaba_tags" on "dev";
     alibaba_guards_in_memory: "test_alibaba_guards" on "dev";
     tls: "test_tls" on "none";
     our_command_line_on_disk: "test_commands" on "disk";

@@ -264,7 +264,12 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
             let ask: ListLinked = read(body)?;
             let limit = ask.limit.map(|n| n.clamp(1, 1_000));
             let paging = Paging { marker: ask.marker, limit, page: None };
-            Command::ListRoles { prefix: iam::linked::RESERVED_PATH.to_owned(), paging }.into()
+            Command::ListRoles {
+                prefix: iam::linked::RESERVED_PATH.to_owned(),
+                with: Vec::new(),
+                paging,
+            }
+            .into()
         }
         "/v1/slr/show" => Command::GetRole { role: read::<RoleOnly>(body)?.role }.into(),
         "/v1/slr/create" => {

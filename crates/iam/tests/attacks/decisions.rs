@@ -41,7 +41,7 @@ fn atk_d01_a_session_policy_that_only_denies_allows_nothing() {
         |policy: PermissionsPolicy| AssumeRole { policy: Some(policy), ..assume(&arn) };
     let session = world.assume(&people.admin, restricted(permissions(deny))).unwrap();
     let tries = [
-        Command::ListRoles { prefix: "/".into(), paging: no_paging() },
+        Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() },
         Command::CreateAccessKey { user: Some(t("bare")) },
         Command::DeleteUser { user: t("bare") },
     ];
@@ -50,7 +50,10 @@ fn atk_d01_a_session_policy_that_only_denies_allows_nothing() {
     }
     assert!(is_denied(&world.call(&session, Command::AssumeRole(Box::new(assume(&arn))))));
     let narrow = world.assume(&people.admin, restricted(allow("iam:ListRoles", "*"))).unwrap();
-    world.ok(&narrow, Command::ListRoles { prefix: "/".into(), paging: no_paging() });
+    world.ok(
+        &narrow,
+        Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() },
+    );
     assert!(is_denied(&world.call(&narrow, Command::CreateAccessKey { user: Some(t("bare")) })));
     let free = world.assume(&people.admin, assume(&arn)).unwrap();
     world.ok(&free, Command::CreateAccessKey { user: Some(t("bare")) });
@@ -99,7 +102,7 @@ fn atk_d04_atk_d05_a_service_vouches_for_its_own_keys_and_for_no_fact_of_ours() 
     // For our own operations the facts are those of the connection.
     let office = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:ListRoles","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}]}"#;
     world.put_user_policy(&people.root, "bare", permissions(office));
-    let list = || Command::ListRoles { prefix: "/".into(), paging: no_paging() };
+    let list = || Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() };
     world.ok(&people.bare, list());
     world.source.ip = "198.51.100.1".into();
     assert!(is_denied(&world.call(&people.bare, list())));

@@ -210,7 +210,7 @@ fn atk_f17_a_new_linked_role_has_what_its_template_says_and_no_more() {
     let command = Command::UpdateRoleDescription { role: t(BACKUP_ROLE), description: t("ours") };
     world.ok(&people.root, command);
     let tags = vec![(t("team"), t("blue"))];
-    world.ok(&people.root, Command::TagRole { role: t(BACKUP_ROLE), tags });
+    world.ok(&people.root, Command::Tag { on: Tagged::Roles(vec![t(BACKUP_ROLE)]), tags });
     let after = world.role_named(A, BACKUP_ROLE).unwrap();
     assert_eq!((after.tags.len(), &after.kind), (1, &role.kind));
 }

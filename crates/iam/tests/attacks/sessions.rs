@@ -163,7 +163,7 @@ fn atk_e02_the_clock_decides_to_the_millisecond_and_does_not_go_back() {
 #[test]
 fn atk_e03_nobody_but_a_service_speaks_for_another_caller() {
     let (mut world, people) = base();
-    let list = || Command::ListRoles { prefix: "/".into(), paging: no_paging() };
+    let list = || Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() };
     assert!(is_denied(&world.call_for(&people.bare, Some(&people.root), list())));
     assert!(is_denied(&world.call_for(&people.backup, Some(&people.root), list())));
     assert!(is_denied(&world.call_for(&Caller::Anonymous, Some(&people.root), list())));

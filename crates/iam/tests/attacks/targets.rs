@@ -41,7 +41,8 @@ fn atk_d04_the_tags_of_users_roles_and_policies_are_those_stored() {
             tags: tags(team),
         };
         world.ok(&people.root, policy);
-        let role = Command::TagRole { role: t(&format!("r-{team}")), tags: tags(team) };
+        let role =
+            Command::Tag { on: Tagged::Roles(vec![t(&format!("r-{team}"))]), tags: tags(team) };
         world.role(&people.root, &format!("r-{team}"), trust_account(A));
         world.ok(&people.root, role);
     }
@@ -65,7 +66,8 @@ fn atk_d04_the_tags_of_users_roles_and_policies_are_those_stored() {
 fn atk_d04_what_is_to_be_made_has_no_tags_of_what_has_its_name() {
     let (mut world, people) = World::peopled(21);
     world.role(&people.root, "taken", trust_account(A));
-    world.ok(&people.root, Command::TagRole { role: t("taken"), tags: tags("ours") });
+    world
+        .ok(&people.root, Command::Tag { on: Tagged::Roles(vec![t("taken")]), tags: tags("ours") });
     grant(&mut world, &people, "iam:*", "*", OURS);
     let create = || create_role("taken", "/", trust_account(A));
     // Otherwise the refusal would tell that the role is there.
@@ -227,4 +229,87 @@ fn atk_c02_a_path_that_is_no_part_of_a_name_is_refused_when_it_is_given() {
         assert!(Path::parse(path).is_err(), "{path}");
     }
     assert!(Path::parse("/a+b/").is_ok());
+}
+
+#[test]
+fn atk_d10_tags_of_several_things_are_asked_about_one_by_one() {
+    let (mut world, people) = World::peopled(23);
+    for team in ["ours", "theirs"] {
+        world.role(&people.root, &format!("r-{team}"), trust_account(A));
+        let on = Tagged::Roles(vec![t(&format!("r-{team}"))]);
+        world.ok(&people.root, Command::Tag { on, tags: tags(team) });
+    }
+    grant(&mut world, &people, "iam:*", "*", OURS);
+    let roles = |names: &[&str]| Tagged::Roles(names.iter().map(|name| t(name)).collect());
+    let more = || vec![(t::<TagKey>("cost"), t::<TagValue>("1"))];
+    let list = |on| Command::ListTags { on, with: Vec::new(), paging: no_paging() };
+    let both = || roles(&["r-ours", "r-theirs"]);
+    for command in [
+        Command::Tag { on: both(), tags: more() },
+        Command::Tag { on: roles(&["r-theirs", "r-ours"]), tags: more() },
+        Command::Untag { on: both(), keys: vec![t("team")], all: false },
+        Command::Untag { on: both(), keys: Vec::new(), all: true },
+        list(both()),
+        // All of a kind at once is nothing that a condition on one thing's tags allows.
+        list(roles(&[])),
+    ] {
+        assert!(is_denied(&world.call(&people.bare, command.clone())), "{command:?}");
+    }
+    let tags_of = |world: &mut World, name: &str| match world.ok(&people.root, list(roles(&[name])))
+    {
+        Output::Tags(page) => page.items.iter().map(|tag| tag.key.to_string()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(tags_of(&mut world, "r-ours"), ["team"]);
+    assert_eq!(tags_of(&mut world, "r-theirs"), ["team"]);
+    world.ok(&people.bare, Command::Tag { on: roles(&["r-ours"]), tags: more() });
+    world.ok(&people.bare, list(roles(&["r-ours"])));
+    // One that is missing leaves the others as they were.
+    let on = roles(&["r-ours", "gone"]);
+    assert!(world.call(&people.root, Command::Untag { on, keys: Vec::new(), all: true }).is_err());
+    assert_eq!(tags_of(&mut world, "r-ours"), ["cost", "team"]);
+}
+
+#[test]
+fn atk_b18_a_marker_of_tags_is_of_what_was_named_and_looked_for() {
+    let (mut world, people) = World::peopled(24);
+    for name in ["r1", "r2"] {
+        world.role(&people.root, name, trust_account(A));
+        let on = Tagged::Roles(vec![t(name)]);
+        let tags = vec![(t("cost"), t(name)), (t("team"), t("ours"))];
+        world.ok(&people.root, Command::Tag { on, tags });
+    }
+    let list =
+        |names: &[&str], with: &[(&str, Option<&str>)], marker: Option<String>| Command::ListTags {
+            on: Tagged::Roles(names.iter().map(|name| t(name)).collect()),
+            with: with.iter().map(|(key, value)| (t(key), value.map(t))).collect(),
+            paging: Paging { marker, limit: Some(1), page: None },
+        };
+    let page = |output: Output| match output {
+        Output::Tags(page) => page,
+        other => panic!("{other:?}"),
+    };
+    // Page by page, everything once.
+    let mut seen = Vec::new();
+    let mut marker = None;
+    loop {
+        let found = page(world.ok(&people.root, list(&[], &[], marker.clone())));
+        seen.extend(
+            found.items.iter().map(|tag| format!("{} {}={}", tag.bearer, tag.key, tag.value)),
+        );
+        marker = found.next;
+        if marker.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["r1 cost=r1", "r1 team=ours", "r2 cost=r2", "r2 team=ours"]);
+    let first = page(world.ok(&people.root, list(&[], &[], None))).next;
+    for wrong in [list(&["r1"], &[], first.clone()), list(&[], &[("team", None)], first.clone())] {
+        assert!(matches!(world.call(&people.root, wrong), Err(iam::error::Error::InvalidMarker)));
+    }
+    let found = page(world.ok(&people.root, list(&[], &[("cost", Some("r2"))], None)));
+    assert_eq!(found.items.iter().map(|tag| tag.bearer.as_str()).collect::<Vec<_>>(), ["r2"]);
+    let none =
+        page(world.ok(&people.root, list(&[], &[("cost", Some("r2")), ("team", Some("x"))], None)));
+    assert!(none.items.is_empty());
 }

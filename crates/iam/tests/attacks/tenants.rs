@@ -117,12 +117,13 @@ fn atk_g02_nothing_of_another_account_shows_in_lists_errors_or_the_trail() {
     let prefix = || "/".to_owned();
     let mut seen = Vec::new();
     for command in [
-        Command::ListRoles { prefix: prefix(), paging: no_paging() },
+        Command::ListRoles { prefix: prefix(), with: Vec::new(), paging: no_paging() },
         Command::ListUsers { prefix: prefix(), paging: no_paging() },
         Command::ListPolicies {
             scope: PolicyScope::All,
             attached_only: false,
             prefix: prefix(),
+            with: Vec::new(),
             paging: no_paging(),
         },
         Command::ListAccessKeys { user: None, paging: no_paging() },
@@ -167,6 +168,7 @@ fn atk_b18_atk_g02_a_marker_is_of_its_account_operation_and_filter() {
     }
     let list = |prefix: &str, marker: Option<String>| Command::ListRoles {
         prefix: prefix.into(),
+        with: Vec::new(),
         paging: Paging { marker, limit: Some(1), page: None },
     };
     let Output::Roles(page) = world.ok(&people.root, list("/", None)) else { panic!("no page") };

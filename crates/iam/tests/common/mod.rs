@@ -556,8 +556,10 @@ fn the_world_works_and_its_checks_see_a_broken_state() {
         assert!(matches!(error, Error::NoSuchEntity(_) | Error::AccessDenied(_)));
     }
     assert!(world.authenticates("AKIAAAAAAAAAAAAAAAAA", None).is_err());
-    let listed =
-        world.ok(&people.root, Command::ListRoles { prefix: "/".into(), paging: no_paging() });
+    let listed = world.ok(
+        &people.root,
+        Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() },
+    );
     assert!(matches!(listed, Output::Roles(page) if page.items.len() == 1));
     assert!(world.changes > 0 && world.dice.below(3) < 3 && world.state.account(&t(C)).is_some());
 

@@ -137,6 +137,9 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
     let read_only = || system_policy("IAMReadOnlyAccess");
     let crew = || -> GroupName { t("crew") };
     let versions = || customer_policy(A, "versions");
+    let on_role = || Tagged::Roles(vec![plain()]);
+    let on_user = || Tagged::Users(vec![granted()]);
+    let on_policy = || Tagged::Policies(vec![versions()]);
     match operation {
         O::CreateServiceLinkedRole => create_linked(OTHER, None),
         O::DeleteServiceLinkedRole => C::DeleteServiceLinkedRole { role: t(BACKUP_ROLE) },
@@ -150,7 +153,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         }
         O::CreateRole => create_role("new", "/", trust_account(A)),
         O::GetRole => C::GetRole { role: plain() },
-        O::ListRoles => C::ListRoles { prefix: "/".into(), paging: paging() },
+        O::ListRoles => C::ListRoles { prefix: "/".into(), with: Vec::new(), paging: paging() },
         O::UpdateRole => C::UpdateRole {
             role: plain(),
             description: None,
@@ -164,9 +167,15 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             C::UpdateAssumeRolePolicy { role: plain(), trust: trust_account(B) }
         }
         O::DeleteRole => C::DeleteRole { role: t("spare-role") },
-        O::TagRole => C::TagRole { role: plain(), tags: tags() },
-        O::UntagRole => C::UntagRole { role: plain(), keys: vec![t("team")] },
-        O::ListRoleTags => C::ListRoleTags { role: plain(), paging: paging() },
+        O::TagRole => C::Tag { on: on_role(), tags: tags() },
+        O::TagUser => C::Tag { on: on_user(), tags: tags() },
+        O::TagPolicy => C::Tag { on: on_policy(), tags: tags() },
+        O::UntagRole => C::Untag { on: on_role(), keys: vec![t("team")], all: false },
+        O::UntagUser => C::Untag { on: on_user(), keys: vec![t("team")], all: false },
+        O::UntagPolicy => C::Untag { on: on_policy(), keys: vec![t("team")], all: false },
+        O::ListRoleTags => C::ListTags { on: on_role(), with: Vec::new(), paging: paging() },
+        O::ListUserTags => C::ListTags { on: on_user(), with: Vec::new(), paging: paging() },
+        O::ListPolicyTags => C::ListTags { on: on_policy(), with: Vec::new(), paging: paging() },
         O::PutRolePolicy => {
             C::PutRolePolicy { role: plain(), name: t("new"), document: allow("storage:Get*", "*") }
         }
@@ -270,6 +279,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             scope: PolicyScope::All,
             attached_only: false,
             prefix: "/".into(),
+            with: Vec::new(),
             paging: paging(),
         },
         O::ListPolicyVersions => C::ListPolicyVersions { policy: versions(), paging: paging() },

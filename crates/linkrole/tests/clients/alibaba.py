@@ -129,11 +129,15 @@ class AlibabaCase(Case):
 
     def role(self, principal=None):
         name = "R" + secrets.token_hex(4)
-        trust = {"Version": "1", "Statement": [{
-            "Effect": "Allow", "Action": "sts:AssumeRole",
-            "Principal": principal or {"RAM": [f"acs:ram::{self.home}:root"]}}]}
-        self.ask("ram", "CreateRole", RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        self.ask("ram", "CreateRole", RoleName=name,
+                 AssumeRolePolicyDocument=self.trust(principal))
         return name
+
+    def trust(self, principal=None):
+        """A trust policy: of the own account unless another principal is given."""
+        return json.dumps({"Version": "1", "Statement": [{
+            "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": principal or {"RAM": [f"acs:ram::{self.home}:root"]}}]})
 
     def arn(self, role):
         return f"acs:ram::{self.home}:role/{role.lower()}"

@@ -70,6 +70,12 @@ class Guards(AlibabaCase):
             holder = {"AttachPolicy": principal, "AttachPolicyToUser": {"UserName": word},
                       "AttachPolicyToRole": {"RoleName": word}}[action]
             return {**policy, **holder}
+        if action in ("TagResources", "UntagResources", "ListTagResources"):
+            named = {"ResourceType": "user", "ResourcePrincipalName.1": name.get(
+                "UserPrincipalName"), "TagKey.1": "a"} if product == "ims" else {
+                "ResourceType": "role", "ResourceNames": json.dumps([word]), "TagKeys": '["a"]'}
+            return {**named, "Tag.1.Key": "a", "Tag.1.Value": "b"} if product == "ims" else {
+                **named, "Tag": '[{"Key": "a", "Value": "b"}]'}
         if "Group" in action:
             self.ask("ram", "CreateGroup", GroupName=word)
             if action in ("RemoveUserFromGroup", "ListGroupsForUser"):

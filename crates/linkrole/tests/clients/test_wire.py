@@ -151,6 +151,35 @@ class Operations(Case):
         self.refused("NoSuchEntity", 404, f"The user with name {name} cannot be found.",
                      self.iam.get_user, UserName=name)
 
+    def test_tags(self):
+        iam = self.iam
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": self.account}}]})
+        self.server.user("tagged")
+        policy = iam.create_policy(PolicyName="Tagged", PolicyDocument=json.dumps(allow("x:Y")),
+                                   Tags=[{"Key": "a", "Value": "1"}])["Policy"]["Arn"]
+        iam.create_role(RoleName="Tagged", AssumeRolePolicyDocument=trust,
+                        Tags=[{"Key": "a", "Value": "1"}])
+        iam.tag_user(UserName="tagged", Tags=[{"Key": "a", "Value": "1"}])
+        for kind, name in (("user", {"UserName": "TAGGED"}), ("role", {"RoleName": "tagged"}),
+                           ("policy", {"PolicyArn": policy})):
+            with self.subTest(kind):
+                call = lambda verb, **more: getattr(iam, verb.replace("#", kind))(**name, **more)
+                call("tag_#", Tags=[{"Key": "A", "Value": "2"}, {"Key": "größe", "Value": ""}])
+                self.assertEqual(call("list_#_tags")["Tags"], [
+                    {"Key": "A", "Value": "2"}, {"Key": "größe", "Value": ""}])
+                first = call("list_#_tags", MaxItems=1)
+                self.assertEqual((first["IsTruncated"], len(first["Tags"])), (True, 1))
+                rest = call("list_#_tags", Marker=first["Marker"])
+                self.assertEqual([tag["Key"] for tag in rest["Tags"]], ["größe"])
+                self.refused("LimitExceeded", 409, None, getattr(iam, f"tag_{kind}"), **name,
+                             Tags=[{"Key": f"k{n}", "Value": ""} for n in range(49)])
+                call("untag_#", TagKeys=["a", "not-there"])
+                self.assertEqual([tag["Key"] for tag in call("list_#_tags")["Tags"]], ["größe"])
+        self.refused("NoSuchEntity", 404, None, iam.list_user_tags, UserName="nobody")
+        self.refused("AccessDenied", 403, None, iam.tag_policy, Tags=[{"Key": "a", "Value": ""}],
+                     PolicyArn="arn:aws:iam::aws:policy/IAMReadOnlyAccess")
+
     def test_groups(self):
         iam = self.iam
         keys = self.server.user("grouped")

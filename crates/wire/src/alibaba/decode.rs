@@ -27,14 +27,15 @@ pub fn command(
         Product::Ims => ims(action, home, p),
         Product::ActionTrail => Ok(Command::LookupEvents),
         Product::ResourceManager => match action {
-            "ListRoles" => Ok(Command::ListRoles { prefix: "/".to_owned(), paging: p.numbered()? }),
+            "ListRoles" => list_roles(p, p.numbered()?),
             "ListPolicies" => list_policies(p, p.numbered()?),
             "AttachPolicy" | "DetachPolicy" => attachment(action, home, p),
             _ => ram(action, p),
         },
         Product::Ram => match action {
-            "ListRoles" => Ok(Command::ListRoles { prefix: "/".to_owned(), paging: p.marked()? }),
+            "ListRoles" => list_roles(p, p.marked()?),
             "ListPolicies" => list_policies(p, p.marked()?),
+            "TagResources" | "UntagResources" | "ListTagResources" => tagging(action, p),
             _ => ram(action, p),
         },
     }
@@ -60,7 +61,7 @@ fn ram(action: &str, p: Params<'_>) -> Result<Command, Fault> {
             description: p.text("Description")?,
             max_session_s: session_length(p, "MaxSessionDuration")?,
             boundary: None,
-            tags: Vec::new(),
+            tags: p.tags()?,
         }),
         "GetRole" => Ok(Command::GetRole { role: p.name("RoleName", ROLE)? }),
         "UpdateRole" => Ok(Command::UpdateRole {
@@ -100,7 +101,7 @@ fn ram(action: &str, p: Params<'_>) -> Result<Command, Fault> {
             user: p.name("UserName", USER)?,
             path: root()?,
             boundary: None,
-            tags: Vec::new(),
+            tags: p.tags()?,
             profile: profile(p, "")?,
         }),
         "GetUser" => Ok(Command::GetUser { user: Some(p.name("UserName", USER)?) }),
@@ -168,7 +169,7 @@ fn managed_policy(action: &str, p: Params<'_>) -> Result<Command, Fault> {
             path: root()?,
             document: p.permissions("PolicyDocument")?,
             description: p.text("Description")?,
-            tags: Vec::new(),
+            tags: p.tags()?,
         }),
         "GetPolicy" => Ok(Command::GetPolicy { policy: p.typed_policy()? }),
         "UpdatePolicyDescription" => Ok(Command::UpdatePolicyDescription {
@@ -220,7 +221,70 @@ fn list_policies(p: Params<'_>, paging: Paging) -> Result<Command, Fault> {
         Some("Custom") => PolicyScope::Local,
         Some(_) => return Err(Fault::incorrect("PolicyType")),
     };
-    Ok(Command::ListPolicies { scope, attached_only: false, prefix: "/".to_owned(), paging })
+    Ok(Command::ListPolicies {
+        scope,
+        attached_only: false,
+        prefix: "/".to_owned(),
+        with: p.tag_filters()?,
+        paging,
+    })
+}
+
+fn list_roles(p: Params<'_>, paging: Paging) -> Result<Command, Fault> {
+    Ok(Command::ListRoles { prefix: "/".to_owned(), with: p.tag_filters()?, paging })
+}
+
+/// Tags of roles and policies, by name. [src: ALIBABA.md 4.1]
+fn tagging(action: &str, p: Params<'_>) -> Result<Command, Fault> {
+    let names = p.names("ResourceNames", "ResourceName")?;
+    let policy = |name: &String| p.own_policy("ResourceNames", name);
+    let on = match p.required("ResourceType")? {
+        "role" => Tagged::Roles(p.typed("ResourceNames", &names, ROLE)?),
+        "policy" => Tagged::Policies(names.iter().map(policy).collect::<Result<_, _>>()?),
+        _ => return Err(Fault::incorrect("ResourceType")),
+    };
+    tag_command(action, "ResourceNames", names.is_empty(), on, p)
+}
+
+/// Tags of users, by principal name or id. [src: the vendor's model of IMS]
+fn user_tagging(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+    if p.required("ResourceType")? != "user" {
+        return Err(Fault::incorrect("ResourceType"));
+    }
+    let names = p.names("ResourcePrincipalNames", "ResourcePrincipalName")?;
+    let users: Result<Vec<UserName>, Fault> =
+        names.iter().map(|name| user_in("ResourcePrincipalName", name, home)).collect();
+    tag_command(action, "ResourcePrincipalName", names.is_empty(), Tagged::Users(users?), p)
+}
+
+fn tag_command(
+    action: &str,
+    names: &str,
+    is_empty: bool,
+    on: Tagged,
+    p: Params<'_>,
+) -> Result<Command, Fault> {
+    if action == "ListTagResources" {
+        return Ok(Command::ListTags { on, with: p.tag_filters()?, paging: p.tokened()? });
+    }
+    // Of a change, nothing named is a mistake and not all there is.
+    if is_empty {
+        return Err(Fault::missing(names));
+    }
+    if action == "TagResources" {
+        let tags = p.tags()?;
+        return match tags.is_empty() {
+            true => Err(Fault::missing("Tag")),
+            false => Ok(Command::Tag { on, tags }),
+        };
+    }
+    let all = p.flag("All")?;
+    let keys = p.tag_keys()?;
+    if keys.is_empty() && !all {
+        return Err(Fault::missing("TagKeys"));
+    }
+    // Keys that are named are meant; `All` counts without them only.
+    Ok(Command::Untag { on, all: all && keys.is_empty(), keys })
 }
 
 /// Users by principal name; the rest as RAM has it. [src: ALIBABA.md 4.3]
@@ -236,7 +300,7 @@ fn ims(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command,
             user: given()?,
             path: root()?,
             boundary: None,
-            tags: Vec::new(),
+            tags: p.tags()?,
             profile: profile(p, "")?,
         }),
         "GetUser" => Ok(Command::GetUser { user: Some(given()?) }),
@@ -248,6 +312,7 @@ fn ims(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command,
             profile: profile(p, "New")?,
         }),
         "DeleteUser" => Ok(Command::DeleteUser { user: given()? }),
+        "TagResources" | "UntagResources" | "ListTagResources" => user_tagging(action, home, p),
         _ => access_key(action, user, p),
     }
 }

@@ -179,6 +179,11 @@ impl Asked {
         answer_json(200, &Value::Object(members))
     }
 
+    /// A parameter as it was sent.
+    fn parameter(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
     /// The account-independent parameters of a listing by number, for its answer.
     fn pages(&self) -> (usize, usize) {
         let paging = Params(&self.parameters).numbered().unwrap_or_default();

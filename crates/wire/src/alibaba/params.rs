@@ -17,6 +17,9 @@ pub struct Class {
     pub marks: &'static str,
 }
 
+/// Tags in one request. [src: the vendor's model]
+const TAGS: usize = 20;
+
 /// The name of a role that is to be made.
 pub const NEW_ROLE: Class = Class { max: 64, marks: ".-" };
 /// The name of a role that is looked for; those of services with suffixes have an underscore.
@@ -102,6 +105,90 @@ impl<'a> Params<'a> {
         })
     }
 
+    /// A page of a listing, by token.
+    pub fn tokened(self) -> Result<Paging, Fault> {
+        let limit = self.number("PageSize", 1, 100)?.or(self.number("MaxResults", 1, 100)?);
+        let limit = limit.and_then(|n| usize::try_from(n).ok());
+        Ok(Paging { marker: self.raw("NextToken").map(str::to_owned), limit, page: None })
+    }
+
+    /// The texts of a list, written as JSON under its plural or numbered under its singular.
+    pub fn names(self, plural: &str, singular: &str) -> Result<Vec<String>, Fault> {
+        let listed = match self.raw(plural) {
+            Some(text) => {
+                serde_json::from_str::<Vec<String>>(text).map_err(|_| Fault::format(plural))?
+            }
+            None => self.numbered_texts(singular),
+        };
+        // [src: the vendor's model: up to 50 names]
+        if listed.len() > 50 { Err(Fault::length(plural)) } else { Ok(listed) }
+    }
+
+    /// `Name.1`, `Name.2`, … up to the first that is not there.
+    fn numbered_texts(self, name: &str) -> Vec<String> {
+        (1_u32..).map_while(|n| self.raw(&format!("{name}.{n}")).map(str::to_owned)).collect()
+    }
+
+    /// Names of a class out of a list.
+    pub fn typed<T: Text>(
+        self,
+        parameter: &str,
+        names: &[String],
+        class: Class,
+    ) -> Result<Vec<T>, Fault> {
+        names.iter().map(|text| read_name(parameter, text, class)).collect()
+    }
+
+    /// Tags to set, as a JSON list or numbered.
+    pub fn tags(self) -> Result<Vec<(TagKey, TagValue)>, Fault> {
+        let tags = self.tag_texts()?.into_iter().map(|(key, value)| {
+            let value = value.unwrap_or_default();
+            Ok((tag_key(&key)?, read("Tag", &value)?))
+        });
+        tags.collect()
+    }
+
+    /// Tags to look for; without a value, any will do.
+    pub fn tag_filters(self) -> Result<Vec<(TagKey, Option<TagValue>)>, Fault> {
+        let tags = self.tag_texts()?.into_iter().map(|(key, value)| {
+            let value = value.map(|value| read("Tag", &value)).transpose()?;
+            Ok((tag_key(&key)?, value))
+        });
+        tags.collect()
+    }
+
+    /// Keys of tags to remove.
+    pub fn tag_keys(self) -> Result<Vec<TagKey>, Fault> {
+        let keys = self.names("TagKeys", "TagKey")?;
+        if keys.len() > TAGS {
+            return Err(Fault::length("TagKeys"));
+        }
+        keys.iter().map(|key| tag_key(key)).collect()
+    }
+
+    fn tag_texts(self) -> Result<Vec<(String, Option<String>)>, Fault> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+        struct Tag {
+            key: String,
+            value: Option<String>,
+        }
+        let tags: Vec<(String, Option<String>)> = match self.raw("Tag") {
+            Some(text) => {
+                let list: Vec<Tag> =
+                    serde_json::from_str(text).map_err(|_| Fault::format("Tag"))?;
+                list.into_iter().map(|tag| (tag.key, tag.value)).collect()
+            }
+            None => (1_u32..)
+                .map_while(|n| {
+                    let key = self.raw(&format!("Tag.{n}.Key"))?.to_owned();
+                    Some((key, self.raw(&format!("Tag.{n}.Value")).map(str::to_owned)))
+                })
+                .collect(),
+        };
+        if tags.len() > TAGS { Err(Fault::length("Tag")) } else { Ok(tags) }
+    }
+
     /// A permissions policy that must be there.
     pub fn permissions(self, name: &str) -> Result<PermissionsPolicy, Fault> {
         let text = self.required(name)?;
@@ -136,9 +223,12 @@ impl<'a> Params<'a> {
     }
 
     fn policy_of(self, owner: PolicyOwner) -> Result<PolicyTarget, Fault> {
-        let policy: PolicyName = self.name("PolicyName", POLICY)?;
-        let path = Path::parse("/").map_err(|_| Fault::internal())?;
-        Ok(PolicyTarget { text: policy.to_string(), owner, path, name: policy })
+        named_policy(owner, self.name("PolicyName", POLICY)?)
+    }
+
+    /// A managed policy of the account, by a name out of a list.
+    pub fn own_policy(self, parameter: &str, text: &str) -> Result<PolicyTarget, Fault> {
+        named_policy(PolicyOwner::Own, read_name(parameter, text, POLICY)?)
     }
 
     /// The number of a policy's version.
@@ -181,6 +271,20 @@ fn read_name<T: Text>(parameter: &str, text: &str, class: Class) -> Result<T, Fa
         return Err(Fault::characters(parameter));
     }
     read(parameter, text)
+}
+
+fn named_policy(owner: PolicyOwner, policy: PolicyName) -> Result<PolicyTarget, Fault> {
+    let path = Path::parse("/").map_err(|_| Fault::internal())?;
+    Ok(PolicyTarget { text: policy.to_string(), owner, path, name: policy })
+}
+
+/// [src: the vendor's model: what keys may not be]
+fn tag_key(text: &str) -> Result<TagKey, Fault> {
+    let reserved = ["aliyun", "acs:"].iter().any(|start| text.starts_with(start));
+    if reserved || text.contains("http://") || text.contains("https://") {
+        return Err(Fault::format("Tag"));
+    }
+    read("Tag", text)
 }
 
 fn malformed(error: policy::ParseError) -> Fault {

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::params::Params;
-use iam::command::{AssumeRole, Command, EntityFilter, PolicyScope, RoleTarget};
+use iam::command::{AssumeRole, Command, EntityFilter, PolicyScope, RoleTarget, Tagged};
 use iam::limits;
 use iam::operations::Operation;
 use iam::rows::{KeyStatus, Profile};
@@ -47,7 +47,14 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
         ),
         O::GetRole => command!(p, GetRole { role: p.required("RoleName") }),
         O::ListRoles => {
-            command!(p, ListRoles { prefix: p.prefix("PathPrefix"), paging: p.paging() })
+            command!(
+                p,
+                ListRoles {
+                    prefix: p.prefix("PathPrefix"),
+                    with: Some(Vec::new()),
+                    paging: p.paging(),
+                }
+            )
         }
         O::UpdateRole => command!(
             p,
@@ -73,13 +80,17 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
             }
         ),
         O::DeleteRole => command!(p, DeleteRole { role: p.required("RoleName") }),
-        O::TagRole => command!(p, TagRole { role: p.required("RoleName"), tags: p.tags("Tags") }),
-        O::UntagRole => {
-            command!(p, UntagRole { role: p.required("RoleName"), keys: p.texts("TagKeys") })
+        O::TagRole | O::UntagRole | O::ListRoleTags => {
+            tagging(operation, p, p.required("RoleName").map(|role| Tagged::Roles(vec![role])))
         }
-        O::ListRoleTags => {
-            command!(p, ListRoleTags { role: p.required("RoleName"), paging: p.paging() })
+        O::TagUser | O::UntagUser | O::ListUserTags => {
+            tagging(operation, p, p.required("UserName").map(|user| Tagged::Users(vec![user])))
         }
+        O::TagPolicy | O::UntagPolicy | O::ListPolicyTags => tagging(
+            operation,
+            p,
+            p.policy("PolicyArn").map(|policy| Tagged::Policies(vec![policy])),
+        ),
         O::ListInstanceProfilesForRole => command!(
             p,
             ListInstanceProfilesForRole { role: p.required("RoleName"), paging: p.paging() }
@@ -142,6 +153,20 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
         | O::ListGroupPolicies
         | O::DeleteGroupPolicy => group(operation, p),
         _ => user(operation, p),
+    }
+}
+
+/// The tags of one thing.
+fn tagging(operation: Operation, p: &Params<'_>, bearer: Option<Tagged>) -> Result<Command, Fault> {
+    use Operation as O;
+    match operation {
+        O::TagRole | O::TagUser | O::TagPolicy => {
+            command!(p, Tag { on: bearer, tags: p.tags("Tags") })
+        }
+        O::UntagRole | O::UntagUser | O::UntagPolicy => {
+            command!(p, Untag { on: bearer, keys: p.texts("TagKeys"), all: Some(false) })
+        }
+        _ => command!(p, ListTags { on: bearer, with: Some(Vec::new()), paging: p.paging() }),
     }
 }
 
@@ -379,6 +404,7 @@ fn managed_policy(operation: Operation, p: &Params<'_>) -> Result<Command, Fault
                     scope: p.word("Scope", &words).map(Option::unwrap_or_default),
                     attached_only: p.flag("OnlyAttached"),
                     prefix: p.prefix("PathPrefix"),
+                    with: Some(Vec::new()),
                     paging: p.paging(),
                 }
             )

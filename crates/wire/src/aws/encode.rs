@@ -78,7 +78,7 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
         }
         Output::Referrers(page) => referrers(x, page),
         Output::Tags(page) => {
-            tags(x, page.items.iter().map(|(k, v)| (k, v)));
+            tags(x, page.items.iter().map(|tag| (&tag.key, &tag.value)));
             paging(x, page.next.as_deref());
         }
         Output::NoProfiles => {
