@@ -13,6 +13,7 @@ mod bench;
 mod layers;
 mod licences;
 mod manifests;
+mod node;
 mod python;
 mod sources;
 mod steps;

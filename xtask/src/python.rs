@@ -25,7 +25,8 @@ pub fn ensure(root: &Path) -> Result<PathBuf, String> {
         return resolve(&system);
     }
     if !answers(&system, &["-c", "import venv, ensurepip"]) {
-        install_python()?;
+        let packages = ["python3", "python3-venv", "python3-pip"];
+        install_packages("python3 with its `venv` and `pip` modules", &packages)?;
     }
     run(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&folder))?;
     run(Command::new(&own).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements))?;
@@ -60,8 +61,9 @@ fn has(python: &Path, pins: &[(String, String)]) -> bool {
     answers(python, &["-c", &checks.join("\n")])
 }
 
-fn answers(python: &Path, arguments: &[&str]) -> bool {
-    Command::new(python).args(arguments).output().is_ok_and(|output| output.status.success())
+/// True when a program starts and succeeds.
+pub fn answers(program: &Path, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 /// The absolute path of an interpreter found by name.
@@ -73,27 +75,21 @@ fn resolve(python: &Path) -> Result<PathBuf, String> {
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
-/// Installs Python with the means of the system, where that is possible without asking.
-fn install_python() -> Result<(), String> {
+/// Installs packages with the means of the system, where that is possible without asking.
+pub fn install_packages(what: &str, packages: &[&str]) -> Result<(), String> {
     let user = Command::new("id").arg("-u").output().map_err(|error| error.to_string())?;
     if user.stdout.trim_ascii() != b"0" || !answers(Path::new("apt-get"), &["--version"]) {
-        return Err("the end-to-end tests need python3 with its `venv` and `pip` modules; \
-                    install them and run this again"
-            .to_owned());
+        return Err(format!("the end-to-end tests need {what}; install it and run this again"));
     }
     run(Command::new("apt-get").args(["update", "-qq"]))?;
-    run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args([
-        "install",
-        "-y",
-        "-qq",
-        "--no-install-recommends",
-        "python3",
-        "python3-venv",
-        "python3-pip",
-    ]))
+    run(Command::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages))
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a command that must succeed.
+pub fn run(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{bad_designs, python, tidy};
+use crate::{bad_designs, node, python, tidy};
 
 /// The counts in cargo's closing lines, over all test programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,13 +30,18 @@ pub fn test(root: &Path) -> Result<(), String> {
         cargo(root, &arguments, &[])
     })?;
     let python = timed(&mut table, "python clients", || python::ensure(root))?;
+    let modules = timed(&mut table, "node clients", || node::ensure(root))?;
     timed(&mut table, "build", || cargo(root, &["build", "--workspace", "--bins"], &[]))?;
     timed(&mut table, "docs", || {
         cargo(root, &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
     })?;
-    let python = python.to_string_lossy();
+    let (python, modules) = (python.to_string_lossy(), modules.to_string_lossy());
     let counts = timed(&mut table, "tests", || {
-        cargo_test(root, &[("LINKROLE_TEST_PYTHON", python.as_ref())])
+        let clients = [
+            ("LINKROLE_TEST_PYTHON", python.as_ref()),
+            ("LINKROLE_TEST_NODE_MODULES", modules.as_ref()),
+        ];
+        cargo_test(root, &clients)
     })?;
     timed(&mut table, "bad designs", || bad_designs::run(root))?;
     println!("\n{:<16} seconds", "step");

@@ -45,6 +45,7 @@ clients! {
     alibaba_clients_on_disk: "test_alibaba" on "disk";
     alibaba_tags_in_memory: "test_alibaba_tags" on "dev";
     alibaba_guards_in_memory: "test_alibaba_guards" on "dev";
+    alibaba_clients_for_node_in_memory: "test_node" on "dev";
     tls: "test_tls" on "none";
     our_command_line_on_disk: "test_commands" on "disk";
     edges_of_the_server_on_disk: "test_edge" on "disk";
