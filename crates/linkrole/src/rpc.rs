@@ -116,6 +116,38 @@ impl<S: Store> Server<S> {
         }
     }
 
+    /// The caller whose request of version 3 a linked service presents; that it was sent to this
+    /// service is known by the host, which is signed.
+    pub fn forwarded_rpc(
+        &self,
+        parts: &Request,
+        body_sha256: &str,
+    ) -> Result<Caller, wire::aws::fault::Fault> {
+        let refused =
+            |f: sign_acs::Fault| wire::aws::fault::Fault::new(f.code, 403, f.message.clone());
+        let state = self.engine.state();
+        let presented = sign_acs::present_forwarded(parts).map_err(refused)?;
+        let known = caller::authenticate(
+            &state,
+            self.engine.keyring(),
+            self.engine.now_ms(),
+            &presented.key_id,
+            presented.token.as_deref().filter(|token| !token.is_empty()),
+        );
+        if let Auth::AcceptAny { alibaba, .. } = &self.auth {
+            return Ok(accepted(&state, alibaba, known.map(|(caller, _)| caller)));
+        }
+        let now_s = self.engine.now_ms().div_euclid(1_000);
+        sign_acs::check_time(&presented, now_s).map_err(refused)?;
+        let told = |error: &Error| wire::aws::fault::fault(error);
+        let (caller, secret) = known.map_err(|error| told(&error))?;
+        sign_acs::verify_forwarded(&presented, parts, body_sha256, secret.expose())
+            .map_err(refused)?;
+        on_this_wire(&state, &caller, Dialect::Alibaba).map_err(|error| told(&error))?;
+        self.note_use(&state, &caller, "", "");
+        Ok(caller)
+    }
+
     /// A page of the trail of an account, with all that its answer says.
     async fn look_up(
         &self,

@@ -18,6 +18,7 @@ use wire::alibaba;
 use wire::aws::{self, Query, fault::Fault};
 use wire::http::{Request, Response};
 use wire::native::{self, Forwarded, TrailQuery};
+use wire::sign_acs;
 use wire::sign_v4::{self, Carrier, Presented};
 
 /// How credentials are taken.
@@ -224,13 +225,6 @@ impl<S: Store> Server<S> {
                 .collect(),
             body: Vec::new(),
         };
-        let presented = sign_v4::present(&parts)?.ok_or_else(sign_v4::Fault::missing_token)?;
-        if matches!(presented.carrier, Carrier::Query) {
-            let text = "A presigned URL proves no caller here.";
-            return Err(Fault::new("AccessDenied", 403, text));
-        }
-        let names: Vec<&str> = service.signing_names.iter().map(String::as_str).collect();
-        sign_v4::check_scope(&presented, &names)?;
         let host = parts.header("host").unwrap_or_default();
         if !service.hosts.contains(host) {
             let text = format!(
@@ -239,6 +233,17 @@ impl<S: Store> Server<S> {
             );
             return Err(Fault::new("AccessDenied", 403, text));
         }
+        if sign_acs::is_v3(&parts) {
+            let caller = self.forwarded_rpc(&parts, &forwarded.body_sha256)?;
+            return Ok((caller, String::new()));
+        }
+        let presented = sign_v4::present(&parts)?.ok_or_else(sign_v4::Fault::missing_token)?;
+        if matches!(presented.carrier, Carrier::Query) {
+            let text = "A presigned URL proves no caller here.";
+            return Err(Fault::new("AccessDenied", 403, text));
+        }
+        let names: Vec<&str> = service.signing_names.iter().map(String::as_str).collect();
+        sign_v4::check_scope(&presented, &names)?;
         let known = self.known_caller(&state, &presented);
         if let Auth::AcceptAny { aws: account, .. } = &self.auth {
             let caller = accepted(&state, account, known.map(|(caller, _)| caller));
@@ -256,6 +261,7 @@ impl<S: Store> Server<S> {
             &forwarded.body_sha256,
             &key,
         )?;
+        on_this_wire(&state, &caller, Dialect::Aws).map_err(|e| aws::fault::fault(&e))?;
         self.note_use(&state, &caller, &presented.region, &presented.service);
         Ok((caller, presented.region.clone()))
     }

@@ -43,6 +43,7 @@ clients! {
     aws_command_line_on_disk: "test_cli" on "disk";
     alibaba_clients_in_memory: "test_alibaba" on "dev";
     alibaba_clients_on_disk: "test_alibaba" on "disk";
+    alibaba_services_in_memory: "test_alibaba_services" on "dev";
     alibaba_tags_in_memory: "test_alibaba_tags" on "dev";
     alibaba_guards_in_memory: "test_alibaba_guards" on "dev";
     alibaba_clients_for_node_in_memory: "test_node" on "dev";

@@ -132,6 +132,14 @@ pub fn group(dialect: Dialect, account: &str, path: &str, name: &str) -> String 
     }
 }
 
+/// The name of a provider of identities by OpenID Connect.
+pub fn oidc_provider(dialect: Dialect, account: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Aws => format!("arn:aws:iam::{account}:oidc-provider/{name}"),
+        Dialect::Alibaba => format!("acs:ram::{account}:oidc-provider/{name}"),
+    }
+}
+
 /// The ARN of an instance profile at the root path.
 pub fn instance_profile(dialect: Dialect, account: &str, name: &str) -> String {
     match dialect {
@@ -185,6 +193,10 @@ pub enum Entity {
     Role { account: String, path: String, name: String },
     /// A managed policy; account `aws` for the vendor's own.
     Policy { account: String, path: String, name: String },
+    /// A group of users; never a principal.
+    Group { account: String, path: String, name: String },
+    /// A provider of identities by OpenID Connect; in the AWS form the name is its address without `https://`.
+    OidcProvider { account: String, name: String },
     /// A role session.
     AssumedRole { account: String, role: String, session: String },
 }
@@ -248,6 +260,8 @@ pub fn entity(dialect: Dialect, entity: &Entity) -> String {
         Entity::User { account, path, name } => user(dialect, account, path, name),
         Entity::Role { account, path, name } => role(dialect, account, path, name),
         Entity::Policy { account, path, name } => policy(dialect, account, path, name),
+        Entity::Group { account, path, name } => group(dialect, account, path, name),
+        Entity::OidcProvider { account, name } => oidc_provider(dialect, account, name),
         Entity::AssumedRole { account, role, session } => {
             assumed_role(dialect, account, role, session)
         }
@@ -280,6 +294,13 @@ fn parse_aws(text: &str) -> Option<Entity> {
             let (path, name) = split_path(rest)?;
             Some(Entity::Policy { account, path, name })
         }
+        ("iam", "group", Some(rest)) => {
+            let (path, name) = split_path(rest)?;
+            Some(Entity::Group { account, path, name })
+        }
+        ("iam", "oidc-provider", Some(name)) if is_address(name) => {
+            Some(Entity::OidcProvider { account, name: name.to_owned() })
+        }
         ("sts", "assumed-role", Some(rest)) => parse_session(account, rest),
         _ => None,
     }
@@ -311,6 +332,12 @@ fn parse_acs(text: &str) -> Option<Entity> {
         ("policy", Some(name)) if is_name(name, 128) => {
             Some(Entity::Policy { account, path, name: name.to_owned() })
         }
+        ("group", Some(name)) if is_name(name, 128) => {
+            Some(Entity::Group { account, path, name: name.to_owned() })
+        }
+        ("oidc-provider", Some(name)) if is_name(name, 128) => {
+            Some(Entity::OidcProvider { account, name: name.to_owned() })
+        }
         _ => None,
     }
 }
@@ -322,6 +349,16 @@ fn parse_session(account: String, rest: &str) -> Option<Entity> {
         role: role.to_owned(),
         session: session.to_owned(),
     })
+}
+
+/// Whether a text can be an address without its scheme: 1 to 255 letters, digits and `.-_/`, not beginning or ending
+/// with a slash.
+fn is_address(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_/".contains(&b);
+    (1..=255).contains(&text.len())
+        && !text.starts_with('/')
+        && !text.ends_with('/')
+        && text.bytes().all(allowed)
 }
 
 /// Splits `a/b/name` into the path `/a/b/` and the name.

@@ -206,8 +206,7 @@ pub(crate) fn principal_problem(
         },
         "AWS" if text.starts_with("acs:") => Some("a principal of another dialect is not accepted"),
         "AWS" => match name::parse_entity(text) {
-            Some(name::Entity::Policy { .. }) => Some("a policy is no principal"),
-            Some(_) => None,
+            Some(entity) => no_principal(&entity),
             None if is_federated_user(text) => None,
             None => Some("expected an account, or the ARN of a user, role or session"),
         },
@@ -216,6 +215,20 @@ pub(crate) fn principal_problem(
             Some("a service or provider is named in full; wildcards are not allowed")
         }
         _ => None,
+    }
+}
+
+/// Why what a name stands for cannot ask for anything itself.
+fn no_principal(entity: &name::Entity) -> Option<&'static str> {
+    use name::Entity;
+    match entity {
+        Entity::Policy { .. } => Some("a policy is no principal"),
+        Entity::Group { .. } => Some("a group is no principal; name its users"),
+        Entity::OidcProvider { .. } => Some("a provider stands under `Federated`"),
+        Entity::Root { .. }
+        | Entity::User { .. }
+        | Entity::Role { .. }
+        | Entity::AssumedRole { .. } => None,
     }
 }
 
@@ -233,8 +246,7 @@ fn ram_principal_problem(text: &str, policy: PolicyKind) -> Option<&'static str>
         return Some("a principal of another dialect is not accepted");
     }
     match name::parse_entity(&name::ram_spelling(text)) {
-        Some(name::Entity::Policy { .. }) => Some("a policy is no principal"),
-        Some(_) => None,
+        Some(entity) => no_principal(&entity),
         None => Some("expected the ARN of an account's root, a user, a role or a session"),
     }
 }

@@ -120,7 +120,31 @@ fn every_entity_is_read_and_printed_as_the_same_text() {
         (
             Aws,
             "arn:aws:sts::111122223333:assumed-role/n/s",
-            Entity::AssumedRole { account, role: name.clone(), session: "s".to_owned() },
+            Entity::AssumedRole {
+                account: account.clone(),
+                role: name.clone(),
+                session: "s".to_owned(),
+            },
+        ),
+        (
+            Aws,
+            "arn:aws:iam::111122223333:group/a/b/n",
+            Entity::Group { account: account.clone(), path: path.clone(), name: name.clone() },
+        ),
+        (
+            Aws,
+            "arn:aws:iam::111122223333:oidc-provider/id.example.com/realm/a_b",
+            Entity::OidcProvider { account, name: "id.example.com/realm/a_b".to_owned() },
+        ),
+        (
+            Alibaba,
+            "acs:ram::1234567890123456:group/n",
+            Entity::Group { account: ram.clone(), path: root.clone(), name: name.clone() },
+        ),
+        (
+            Alibaba,
+            "acs:ram::1234567890123456:oidc-provider/n",
+            Entity::OidcProvider { account: ram.clone(), name: name.clone() },
         ),
         (Alibaba, "acs:ram::1234567890123456:root", Entity::Root { account: ram.clone() }),
         (
@@ -206,7 +230,10 @@ fn what_names_no_entity_is_refused() {
         "arn:aws:sts::111122223333:assumed-role/n/s/t",
         "arn:aws:sts::111122223333:assumed-role//s",
         "arn:aws:sts::111122223333:assumed-role/n/",
-        "arn:aws:iam::111122223333:group/n",
+        "arn:aws:iam::111122223333:group/",
+        "arn:aws:iam::111122223333:oidc-provider/",
+        "arn:aws:iam::111122223333:oidc-provider/https://id.example.com",
+        "arn:aws:iam::111122223333:oidc-provider/id.example.com/",
         "acs:ram::1234567890123456:root/x",
         "acs:ram::1234567890123456:user/a/b",
         "acs:ram::1234567890123456:role/Worker",
@@ -222,7 +249,8 @@ fn what_names_no_entity_is_refused() {
         "acs:ram::1234567890123456:role/n/s/t",
         "acs:ram::1234567890123456:role/n/",
         "acs:ram::1234567890123456:assumed-role/n/s",
-        "acs:ram::1234567890123456:group/n",
+        "acs:ram::1234567890123456:group/a/n",
+        "acs:ram::1234567890123456:oidc-provider/a/n",
         &long,
         &long_role,
     ] {

@@ -135,6 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_alibaba_clouds_clients_are_taken_too() {
+        let signature =
+            "ACS3-HMAC-SHA256 Credential=LTAI1,SignedHeaders=host;x-acs-date,Signature=00";
+        let sent = headers(&[
+            ("host", "a"),
+            ("x-acs-date", "2026-03-14T15:09:26Z"),
+            ("x-acs-more", "1"),
+            ("authorization", signature),
+        ]);
+        let forwarded = Forwarded::new("POST", "/", "", &sent, b"").unwrap();
+        let names: Vec<&str> = forwarded.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["host", "x-acs-date", "authorization"]);
+        assert_eq!(forwarded.key_id(), Some("LTAI1"));
+    }
+
+    #[test]
     fn an_unsigned_request_is_not_forwarded() {
         let sent = headers(&[("host", "a")]);
         let error = Forwarded::new("GET", "/", "", &sent, b"").unwrap_err();

@@ -194,6 +194,19 @@ pub fn present(request: &Request, parameters: &Parameters) -> Result<Option<Pres
     }
 }
 
+/// Whether the `Authorization` header is one of version 3.
+pub fn is_v3(request: &Request) -> bool {
+    let authorization = request.header("authorization").unwrap_or_default();
+    authorization.split_once(' ').is_some_and(|(algorithm, _)| algorithm == ALGORITHM)
+}
+
+/// Reads the claim of a request of version 3 that another service received and forwarded in parts.
+/// In version 1 nothing binds a request to who received it, so none is taken.
+pub fn present_forwarded(request: &Request) -> Result<Presented, Fault> {
+    request.check_lines(is_acted_on).map_err(Fault::incomplete)?;
+    present_v3(request, request.header("authorization").unwrap_or_default())
+}
+
 /// Headers that may change what a request means: they must be signed.
 fn is_acted_on(name: &str) -> bool {
     name.starts_with("x-acs-") || name.starts_with("x-linkrole-")
@@ -334,21 +347,29 @@ pub fn verify(
             let message = format!("{NO_MATCH} server string to sign is:{text}");
             Err(Fault::new("SignatureDoesNotMatch", message))
         }
-        Scheme::V3 => {
-            let hash = hex(&Sha256::digest(&request.body));
-            let stated = request.header("x-acs-content-sha256");
-            let canonical = canonical_request(p, request, &hash);
-            let digest = hex(&Sha256::digest(canonical.as_deref().unwrap_or_default()));
-            let text = format!("{ALGORITHM}\n{digest}");
-            let expected = hmac_sha256(secret.as_bytes(), text.as_bytes());
-            let equal = bool::from(expected.as_slice().ct_eq(&p.signature));
-            // A request without a canonical form is refused only here, after the same work.
-            if equal && stated == Some(hash.as_str()) && canonical.is_some() {
-                return Ok(());
-            }
-            Err(Fault::new("SignatureDoesNotMatch", NO_MATCH))
-        }
+        Scheme::V3 => verify_forwarded(p, request, &hex(&Sha256::digest(&request.body)), secret),
     }
+}
+
+/// Checks the signature of a request of version 3 by the hash of its body: of a request that
+/// another service received and forwarded in parts, the hash which that service took of it.
+pub fn verify_forwarded(
+    p: &Presented,
+    request: &Request,
+    body_sha256: &str,
+    secret: &str,
+) -> Result<(), Fault> {
+    let stated = request.header("x-acs-content-sha256");
+    let canonical = canonical_request(p, request, body_sha256);
+    let digest = hex(&Sha256::digest(canonical.as_deref().unwrap_or_default()));
+    let text = format!("{ALGORITHM}\n{digest}");
+    let expected = hmac_sha256(secret.as_bytes(), text.as_bytes());
+    let equal = bool::from(expected.as_slice().ct_eq(&p.signature));
+    // A request without a canonical form is refused only here, after the same work.
+    if equal && stated == Some(body_sha256) && canonical.is_some() {
+        return Ok(());
+    }
+    Err(Fault::new("SignatureDoesNotMatch", NO_MATCH))
 }
 
 /// What version 1 signs: all parameters but the signature, sorted by name.

@@ -195,6 +195,8 @@ fn named(event: &Event) -> Vec<(String, String)> {
             Entity::Role { name, .. } => ("Role", name),
             Entity::User { name, .. } => ("User", name),
             Entity::Policy { name, .. } => ("Policy", name),
+            Entity::Group { name, .. } => ("Group", name),
+            Entity::OidcProvider { name, .. } => ("OIDCProvider", name),
             Entity::Root { account } => ("Account", account),
             Entity::AssumedRole { .. } => return None,
         };

@@ -344,7 +344,10 @@ fn detail(denial: &Denial) -> Option<Box<DenialDetail>> {
         Named::AssumedRole { account, role, session } => {
             (account, "AssumedRoleUser", format!("{role}:{session}"))
         }
-        Named::Role { .. } | Named::Policy { .. } => return None,
+        Named::Role { .. }
+        | Named::Policy { .. }
+        | Named::Group { .. }
+        | Named::OidcProvider { .. } => return None,
     };
     let decision = denial.decision.as_ref();
     let policy_type = match decision.map(|d| d.layer) {
