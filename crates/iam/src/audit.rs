@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// Who called, as the trail keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Actor {
-    /// Root, IAMUser, AssumedRole, AWSService, Operator, System or Anonymous.
+    /// Root, IAMUser, AssumedRole, AWSService, WebIdentityUser, Operator, System or Anonymous.
     pub kind: String,
     /// ARN or service name.
     pub name: String,
@@ -193,6 +193,7 @@ fn described(me: &Identity) -> Actor {
             IdentityKind::Operator => "Operator",
             IdentityKind::System => "System",
             IdentityKind::Anonymous => "Anonymous",
+            IdentityKind::Federated(_) => "WebIdentityUser",
         }
         .to_owned(),
         name: me.name(),
@@ -212,6 +213,7 @@ fn described(me: &Identity) -> Actor {
             }
         }
         IdentityKind::Service(service) => actor.invoked_by = Some(service.name.to_string()),
+        IdentityKind::Federated(token) => actor.user_name = Some(token.subject.clone()),
         _ => {}
     }
     if let Some(session) = &me.session
@@ -402,6 +404,29 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("policyArn", &policy.text);
             put("versionId", &format!("v{version}"));
         }
+        C::CreateOpenIDConnectProvider(asked) => {
+            put("oIDCProviderName", &asked.name);
+            put("issuerUrl", &asked.issuer);
+            put("clientIds", &list_text(&asked.client_ids));
+            put("fingerprints", &list_text(&asked.fingerprints));
+        }
+        C::GetOpenIDConnectProvider { provider } | C::DeleteOpenIDConnectProvider { provider } => {
+            put("oIDCProviderName", provider);
+        }
+        C::UpdateOIDCProvider { provider, client_ids, .. } => {
+            put("oIDCProviderName", provider);
+            client_ids.iter().for_each(|ids| put("clientIds", &list_text(ids)));
+        }
+        C::AddClientIDToOpenIDConnectProvider { provider, client }
+        | C::RemoveClientIDFromOpenIDConnectProvider { provider, client } => {
+            put("oIDCProviderName", provider);
+            put("clientId", client);
+        }
+        C::AddFingerprintToOIDCProvider { provider, fingerprint }
+        | C::RemoveFingerprintFromOIDCProvider { provider, fingerprint } => {
+            put("oIDCProviderName", provider);
+            put("fingerprint", fingerprint);
+        }
         C::AssumeRole(ask) => {
             put("roleArn", &ask.role.text);
             put("roleSessionName", &ask.session);
@@ -441,7 +466,8 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListUsers { prefix, .. }
         | C::ListGroups { prefix, .. }
         | C::ListPolicies { prefix, .. } => put("pathPrefix", prefix),
-        C::GetCallerIdentity
+        C::ListOpenIDConnectProviders { .. }
+        | C::GetCallerIdentity
         | C::LookupEvents
         | C::ListServices
         | C::ListAccounts

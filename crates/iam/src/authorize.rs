@@ -91,7 +91,9 @@ pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
     let operation = call.command.operation();
     let allowed = match operation.facts().guard {
         Guard::Trust => return Ok(()), // decided with the role in hand, in `session`
-        Guard::Authenticated => !matches!(me.kind, IdentityKind::Anonymous),
+        Guard::Authenticated => {
+            !matches!(me.kind, IdentityKind::Anonymous | IdentityKind::Federated(_))
+        }
         Guard::Operator => matches!(me.kind, IdentityKind::Operator),
         Guard::Enrolment => {
             matches!(me.kind, IdentityKind::Operator | IdentityKind::Anonymous)
@@ -109,6 +111,7 @@ fn check_policies(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Err
         me.kind,
         IdentityKind::Service(_)
             | IdentityKind::Anonymous
+            | IdentityKind::Federated(_)
             | IdentityKind::Operator
             | IdentityKind::System
     ) {
@@ -453,10 +456,15 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
         IdentityKind::Role(_) => Some("AssumedRole"),
         IdentityKind::Service(_) => Some("Service"),
         IdentityKind::Anonymous => Some("Anonymous"),
-        IdentityKind::Operator | IdentityKind::System => None,
+        IdentityKind::Operator | IdentityKind::System | IdentityKind::Federated(_) => None,
     };
     if let Some(kind) = kind {
         all.set(Fact::PrincipalType, kind);
+    }
+    if let IdentityKind::Federated(token) = &me.kind {
+        all.set(Fact::TokenIssuer, &token.issuer);
+        all.set(Fact::TokenSubject, &token.subject);
+        all.set(Fact::TokenAudience, &token.client);
     }
     if let IdentityKind::User(user) = &me.kind {
         all.set(Fact::UserName, user.name.as_str());

@@ -14,6 +14,9 @@ use policy::{Dialect, Principal, PrincipalKind, name};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// How far the clocks of an issuer and of this server may differ, in seconds. [src: AWS.md 4.5]
+const WEB_TOKEN_GRACE_S: i64 = 300;
+
 /// Who calls, as far as the credentials say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Caller {
@@ -27,8 +30,29 @@ pub enum Caller {
     System,
     /// The built-in administrator of a `dev` that accepts any credentials.
     Builtin(AccountId),
+    /// Holder of a token of a provider, whose signature holds.
+    Federated(Arc<WebToken>),
     /// Nobody known.
     Anonymous,
+}
+
+/// What a token of a provider says, once its signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebToken {
+    /// The account of the provider.
+    pub account: AccountId,
+    /// The provider by whose keys the signature was checked.
+    pub provider: ProviderName,
+    /// Who issued it.
+    pub issuer: String,
+    /// Whom it speaks of.
+    pub subject: String,
+    /// For whom it is: one client.
+    pub client: String,
+    /// When it was issued, in seconds since 1970.
+    pub issued_s: i64,
+    /// When it ends, in seconds since 1970.
+    pub expires_s: i64,
 }
 
 /// Where a call came from.
@@ -117,6 +141,8 @@ pub enum IdentityKind {
     System,
     /// The built-in administrator.
     Builtin,
+    /// Holder of a token of a provider; can assume roles that trust the provider, and nothing else.
+    Federated(Arc<WebToken>),
     /// Nobody known.
     Anonymous,
 }
@@ -166,6 +192,7 @@ pub fn resolve(state: &State, caller: &Caller, now_ms: i64) -> Result<Identity, 
         Caller::Operator => Ok(unnamed(IdentityKind::Operator)),
         Caller::System => Ok(unnamed(IdentityKind::System)),
         Caller::Anonymous => Ok(unnamed(IdentityKind::Anonymous)),
+        Caller::Federated(token) => federated(state, token, now_ms),
         Caller::Builtin(account) => {
             let dialect = dialect(state, account).ok_or(Error::InvalidCredentials)?;
             let arn = name::user(dialect, account.as_str(), "/", "linkrole-builtin");
@@ -236,6 +263,40 @@ fn resolve_session(state: &State, claims: &Arc<Claims>, now_ms: i64) -> Result<I
         }
     };
     Ok(Identity { key: Some(claims.key.clone()), session: Some(claims.clone()), ..identity })
+}
+
+/// A token counts as long as its provider is as it was when the signature was checked: of the same issuer, and for
+/// the same client.
+fn federated(state: &State, token: &Arc<WebToken>, now_ms: i64) -> Result<Identity, Error> {
+    let provider = state.oidc_provider(&token.account, &token.provider.folded());
+    let provider = provider.filter(|row| {
+        row.issuer.as_str() == token.issuer
+            && row.client_ids.iter().any(|id| id.as_str() == token.client)
+    });
+    let provider = provider.ok_or(Error::InvalidCredentials)?;
+    let now_s = now_ms.div_euclid(1_000);
+    let oldest_s = provider.issuance_limit_h.map(|hours| now_s - i64::from(hours) * 3_600);
+    if token.expires_s.saturating_add(WEB_TOKEN_GRACE_S) <= now_s
+        || oldest_s.is_some_and(|oldest| token.issued_s.saturating_add(WEB_TOKEN_GRACE_S) < oldest)
+    {
+        return Err(Error::SessionExpired);
+    }
+    if token.issued_s > now_s.saturating_add(WEB_TOKEN_GRACE_S) {
+        return Err(Error::InvalidCredentials);
+    }
+    let dialect = dialect(state, &token.account).ok_or(Error::InvalidCredentials)?;
+    let arn = name::oidc_provider(dialect, token.account.as_str(), provider.name.as_str());
+    Ok(Identity {
+        kind: IdentityKind::Federated(token.clone()),
+        principal: Principal {
+            id: Some(format!("{arn}:{}", token.subject)),
+            provider: Some(arn),
+            ..Principal::new(PrincipalKind::WebIdentity)
+        },
+        account: None,
+        key: None,
+        session: None,
+    })
 }
 
 fn root(state: &State, account: &AccountId) -> Result<Identity, Error> {
@@ -316,6 +377,7 @@ impl Identity {
             (None, None) => match self.kind {
                 IdentityKind::Operator => "operator".to_owned(),
                 IdentityKind::System => "linkrole".to_owned(),
+                IdentityKind::Federated(_) => self.principal.id.clone().unwrap_or_default(),
                 _ => "anonymous".to_owned(),
             },
         }
@@ -334,6 +396,7 @@ impl Identity {
                 IdentityKind::Service(_) => "service",
                 IdentityKind::Operator => "operator",
                 IdentityKind::System => "system",
+                IdentityKind::Federated(_) => "web identity",
                 IdentityKind::Anonymous => "anonymous",
             },
         }

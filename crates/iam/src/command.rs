@@ -99,6 +99,23 @@ pub struct LinkedTarget {
     pub role: String,
 }
 
+/// A provider of identities that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewOidcProvider {
+    /// Its name.
+    pub name: ProviderName,
+    /// Who issues the tokens.
+    pub issuer: IssuerUrl,
+    /// For whom they have to be.
+    pub client_ids: Vec<ClientId>,
+    /// Pinned certificates.
+    pub fingerprints: Vec<Fingerprint>,
+    /// How old a token may be, in hours.
+    pub issuance_limit_h: Option<u32>,
+    /// What a person wrote about it.
+    pub description: Option<Note>,
+}
+
 /// What bears tags: things of one kind. Of a listing, none stands for all of the kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tagged {
@@ -499,6 +516,38 @@ pub enum Command {
         prefix: String,
         paging: Paging,
     },
+    CreateOpenIDConnectProvider(Box<NewOidcProvider>),
+    GetOpenIDConnectProvider {
+        provider: ProviderName,
+    },
+    ListOpenIDConnectProviders {
+        paging: Paging,
+    },
+    UpdateOIDCProvider {
+        provider: ProviderName,
+        client_ids: Option<Vec<ClientId>>,
+        issuance_limit_h: Option<u32>,
+        description: Option<Note>,
+    },
+    DeleteOpenIDConnectProvider {
+        provider: ProviderName,
+    },
+    AddClientIDToOpenIDConnectProvider {
+        provider: ProviderName,
+        client: ClientId,
+    },
+    RemoveClientIDFromOpenIDConnectProvider {
+        provider: ProviderName,
+        client: ClientId,
+    },
+    AddFingerprintToOIDCProvider {
+        provider: ProviderName,
+        fingerprint: Fingerprint,
+    },
+    RemoveFingerprintFromOIDCProvider {
+        provider: ProviderName,
+        fingerprint: Fingerprint,
+    },
     AssumeRole(Box<AssumeRole>),
     GetCallerIdentity,
     GetSessionToken {
@@ -597,11 +646,14 @@ impl Command {
     pub fn operation(&self) -> Operation {
         operation_of!(self:
             GetCallerIdentity LookupEvents ListServices ListAccounts ReadTrail Sweep;
-            AssumeRole AuthorizeRequest StepDeletion;
+            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole PutRolePolicy GetRolePolicy ListRolePolicies
+            DeleteRole GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
+            RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
+            RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies
             DeleteRolePolicy AttachRolePolicy DetachRolePolicy ListAttachedRolePolicies
             PutRolePermissionsBoundary DeleteRolePermissionsBoundary ListInstanceProfilesForRole
             AddRoleToInstanceProfile RemoveRoleFromInstanceProfile CreateUser GetUser ListUsers

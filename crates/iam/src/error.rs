@@ -56,6 +56,8 @@ pub enum Entity {
     Boundary(String),
     /// A role that is not service-linked where one was needed.
     NotServiceLinked(String),
+    /// A provider of identities.
+    OidcProvider(String),
     /// A deletion task.
     DeletionTask,
     /// A linked service.
@@ -79,6 +81,12 @@ pub enum Quota {
     PoliciesPerGroup,
     /// Characters of a group's inline policies.
     GroupInlineSize,
+    /// Providers of identities of an account.
+    OidcProviders,
+    /// Clients of a provider.
+    ClientIds,
+    /// Pinned certificates of a provider.
+    Fingerprints,
     /// Customer policies of an account.
     Policies,
     /// Managed policies attached to a role.

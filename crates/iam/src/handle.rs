@@ -13,8 +13,8 @@ use crate::rows::Change;
 use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
-    access_key, account, deletion, group, linked, managed_policy, role, role_policy, service,
-    session, tagging, usage, user,
+    access_key, account, deletion, group, linked, managed_policy, provider, role, role_policy,
+    service, session, tagging, usage, user,
 };
 
 /// What a call leads to.
@@ -166,6 +166,15 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::ListInstanceProfilesForRole { .. }
         | C::AddRoleToInstanceProfile { .. }
         | C::RemoveRoleFromInstanceProfile { .. } => role::run(tx, &account, command),
+        C::CreateOpenIDConnectProvider(_)
+        | C::GetOpenIDConnectProvider { .. }
+        | C::ListOpenIDConnectProviders { .. }
+        | C::UpdateOIDCProvider { .. }
+        | C::DeleteOpenIDConnectProvider { .. }
+        | C::AddClientIDToOpenIDConnectProvider { .. }
+        | C::RemoveClientIDFromOpenIDConnectProvider { .. }
+        | C::AddFingerprintToOIDCProvider { .. }
+        | C::RemoveFingerprintFromOIDCProvider { .. } => provider::run(tx, &account, command),
         C::Tag { on, tags } => tagging::tag(tx, &account, on, tags),
         C::Untag { on, keys, all } => tagging::untag(tx, &account, on, keys, *all),
         C::ListTags { on, with, paging } => tagging::list(tx, &account, on, with, paging),

@@ -28,6 +28,7 @@ pub mod managed_policy;
 pub mod operations;
 pub mod output;
 mod policy_text;
+pub mod provider;
 pub mod role;
 pub mod role_policy;
 pub mod rows;

@@ -14,6 +14,12 @@ pub const GROUPS_PER_ACCOUNT: usize = 300;
 pub const GROUPS_PER_USER: usize = 10;
 /// Characters of all inline policies of a group, white space not counted.
 pub const GROUP_INLINE_SIZE: usize = 5_120;
+/// Providers of identities by OpenID Connect of an account. [src: aws quotas]
+pub const OIDC_PROVIDERS_PER_ACCOUNT: usize = 100;
+/// Clients of one provider.
+pub const CLIENT_IDS_PER_PROVIDER: usize = 50;
+/// Pinned certificates of one provider. [src: aws quotas]
+pub const FINGERPRINTS_PER_PROVIDER: usize = 5;
 /// Customer policies of an account.
 pub const POLICIES_PER_ACCOUNT: u32 = 1_500;
 /// Versions of one customer policy.

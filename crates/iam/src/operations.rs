@@ -75,6 +75,8 @@ pub enum Resource {
     Policy,
     /// An instance profile.
     InstanceProfile,
+    /// A provider of identities by OpenID Connect.
+    OidcProvider,
 }
 
 /// What is true of an operation.
@@ -201,6 +203,15 @@ operations! {
     TagPolicy                           Iam Write Policy Policy;
     UntagPolicy                         Iam Write Policy Policy;
     ListPolicyTags                      Iam Read  Policy Policy;
+    CreateOpenIDConnectProvider         Iam Write OidcProvider Policy;
+    GetOpenIDConnectProvider            Iam Read  OidcProvider Policy;
+    ListOpenIDConnectProviders          Iam Read  None Policy;
+    UpdateOIDCProvider                  Iam Write OidcProvider Policy;
+    DeleteOpenIDConnectProvider         Iam Write OidcProvider Policy;
+    AddClientIDToOpenIDConnectProvider  Iam Write OidcProvider Policy;
+    RemoveClientIDFromOpenIDConnectProvider Iam Write OidcProvider Policy;
+    AddFingerprintToOIDCProvider        Iam Write OidcProvider Policy;
+    RemoveFingerprintFromOIDCProvider   Iam Write OidcProvider Policy;
     AssumeRole                          Sts Mint  Role Trust;
     GetCallerIdentity                   Sts Read  None Authenticated;
     GetSessionToken                     Sts Mint  None Authenticated;
@@ -255,6 +266,12 @@ impl Operation {
             Self::AttachGroupPolicy => "AttachPolicyToGroup",
             Self::DetachGroupPolicy => "DetachPolicyFromGroup",
             Self::ListAttachedGroupPolicies => "ListPoliciesForGroup",
+            Self::CreateOpenIDConnectProvider => "CreateOIDCProvider",
+            Self::GetOpenIDConnectProvider => "GetOIDCProvider",
+            Self::ListOpenIDConnectProviders => "ListOIDCProviders",
+            Self::DeleteOpenIDConnectProvider => "DeleteOIDCProvider",
+            Self::AddClientIDToOpenIDConnectProvider => "AddClientIdToOIDCProvider",
+            Self::RemoveClientIDFromOpenIDConnectProvider => "RemoveClientIdFromOIDCProvider",
             other => other.facts().name,
         }
     }

@@ -239,6 +239,11 @@ pub enum Output {
     Attached(Page<AttachedView>),
     Referrers(Page<Referrer>),
     Tags(Page<TagView>),
+    OidcProvider {
+        arn: String,
+        provider: Arc<OidcProvider>,
+    },
+    OidcProviders(Page<(String, Arc<OidcProvider>)>),
     NoProfiles,
     Key {
         key: Arc<AccessKey>,

@@ -105,6 +105,30 @@ pub struct Group {
     pub grants: Grants,
 }
 
+/// A provider of identities by OpenID Connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OidcProvider {
+    /// The account that takes its tokens.
+    pub account: AccountId,
+    /// Its name.
+    pub name: ProviderName,
+    /// Who issues the tokens.
+    pub issuer: IssuerUrl,
+    /// For whom they have to be; nobody if empty.
+    pub client_ids: Vec<ClientId>,
+    /// Certificates of which one has to stand in the issuer's chain; if empty, the chain has to end at one that the
+    /// installation trusts.
+    pub fingerprints: Vec<Fingerprint>,
+    /// How old a token may be, in hours.
+    pub issuance_limit_h: Option<u32>,
+    /// What a person wrote about it.
+    pub description: Option<Note>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it was last changed, in milliseconds since 1970; 0 if never.
+    pub updated_ms: i64,
+}
+
 /// Who an access key speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -673,6 +697,8 @@ tables! {
     16 Nonce(Nonce) by (digest: NonceDigest);
     /// A group.
     17 Group(Group) by (account: AccountId, name: Folded);
+    /// A provider of identities.
+    18 OidcProvider(OidcProvider) by (account: AccountId, name: Folded);
 }
 
 impl Row {
@@ -703,6 +729,7 @@ impl Row {
             Self::Installation(_) => Key::Installation(),
             Self::Nonce(r) => Key::Nonce(r.digest.clone()),
             Self::Group(r) => Key::Group(r.account.clone(), r.name.folded()),
+            Self::OidcProvider(r) => Key::OidcProvider(r.account.clone(), r.name.folded()),
         }
     }
 }

@@ -223,7 +223,10 @@ fn may_assume(
         return me.service().is_some_and(|service| service.name == linked.template.service);
     }
     let dialect = tx.dialect(&role.account).unwrap_or_default();
-    let mut actions = vec!["sts:AssumeRole"];
+    let mut actions = vec![match (&me.kind, dialect) {
+        (IdentityKind::Federated(_), policy::Dialect::Aws) => "sts:AssumeRoleWithWebIdentity",
+        _ => "sts:AssumeRole",
+    }];
     if !wanted.tags.is_empty() {
         actions.push("sts:TagSession");
     }

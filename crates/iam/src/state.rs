@@ -44,6 +44,7 @@ pub struct State {
     accounts: OrdMap<AccountId, Arc<Account>>,
     users: Named<User>,
     groups: Named<Group>,
+    oidc_providers: Named<OidcProvider>,
     group_ids: OrdMap<GroupId, (AccountId, Folded)>,
     memberships: OrdSet<(UserId, AccountId, Folded)>,
     user_names: OrdMap<UserId, (AccountId, Folded)>,
@@ -142,6 +143,9 @@ impl State {
                 self.group_ids.insert(r.id.clone(), at.clone());
                 self.groups.insert(at, Arc::new(r));
             }
+            Row::OidcProvider(r) => {
+                self.oidc_providers.insert((r.account.clone(), r.name.folded()), Arc::new(r));
+            }
             Row::Nonce(r) => {
                 self.nonce_ends.insert((r.until_ms, r.digest.clone()));
                 self.nonces.insert(r.digest, r.until_ms);
@@ -220,6 +224,9 @@ impl State {
                 }
             }
             Key::Clock() | Key::Installation() => {}
+            Key::OidcProvider(account, name) => {
+                self.oidc_providers.remove(&(account.clone(), name.clone()));
+            }
             Key::Group(account, name) => {
                 let at = (account.clone(), name.clone());
                 if let Some(r) = self.groups.remove(&at) {
@@ -343,6 +350,20 @@ impl State {
             .flat_map(|from| self.memberships.range(from..))
             .take_while(move |(member, _, _)| *member == user)
             .filter_map(|(_, account, name)| self.group(account, name))
+    }
+
+    /// A provider of identities by its folded name.
+    pub fn oidc_provider(&self, account: &AccountId, name: &Folded) -> Option<&Arc<OidcProvider>> {
+        self.oidc_providers.get(&(account.clone(), name.clone()))
+    }
+
+    /// The providers of an account in order of names, after one of them.
+    pub fn oidc_providers_of<'a>(
+        &'a self,
+        account: &AccountId,
+        after: Option<&Folded>,
+    ) -> impl Iterator<Item = &'a Arc<OidcProvider>> + use<'a> {
+        page(&self.oidc_providers, account, after)
     }
 
     /// An access key.
@@ -588,6 +609,7 @@ impl State {
         let mut rows: Vec<Row> = Vec::new();
         rows.extend(self.accounts.values().map(|r| Row::Account((**r).clone())));
         rows.extend(self.users.values().map(|r| Row::User((**r).clone())));
+        rows.extend(self.oidc_providers.values().map(|r| Row::OidcProvider((**r).clone())));
         rows.extend(self.groups.values().map(|r| Row::Group((**r).clone())));
         rows.extend(self.keys.values().map(|r| Row::AccessKey((**r).clone())));
         rows.extend(self.roles.values().map(|r| Row::Role((**r).clone())));

@@ -62,6 +62,9 @@ fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
         C::CreateGroup { group, path, .. } => {
             Some(name::group(dialect, account.as_str(), path.as_str(), group.as_str()))
         }
+        C::CreateOpenIDConnectProvider(asked) => {
+            Some(name::oidc_provider(dialect, account.as_str(), asked.name.as_str()))
+        }
         C::CreatePolicy { name: policy, path, .. } => {
             Some(name::policy(dialect, account.as_str(), path.as_str(), policy.as_str()))
         }
@@ -162,6 +165,15 @@ impl Target<'_, '_> {
             | C::GetGroupPolicy { group, .. }
             | C::ListGroupPolicies { group, .. }
             | C::DeleteGroupPolicy { group, .. } => Some(self.group(group)),
+            C::GetOpenIDConnectProvider { provider }
+            | C::UpdateOIDCProvider { provider, .. }
+            | C::DeleteOpenIDConnectProvider { provider }
+            | C::AddClientIDToOpenIDConnectProvider { provider, .. }
+            | C::RemoveClientIDFromOpenIDConnectProvider { provider, .. }
+            | C::AddFingerprintToOIDCProvider { provider, .. }
+            | C::RemoveFingerprintFromOIDCProvider { provider, .. } => {
+                Some(self.oidc_provider(provider))
+            }
             C::GetUser { user }
             | C::CreateAccessKey { user }
             | C::ListAccessKeys { user, .. }
@@ -213,6 +225,12 @@ impl Target<'_, '_> {
             Some(found) => crate::group::view(self.tx, found, 0).arn,
             None => name::group(self.dialect, self.account.as_str(), "/", group.as_str()),
         }
+    }
+
+    fn oidc_provider(&self, provider: &ProviderName) -> String {
+        let stored = self.tx.state().oidc_provider(&self.account, &provider.folded());
+        let name = stored.map_or(provider, |row| &row.name);
+        name::oidc_provider(self.dialect, self.account.as_str(), name.as_str())
     }
 
     fn policy(&self, policy: &PolicyTarget) -> String {

@@ -130,6 +130,36 @@ fn is_key_id(text: &str) -> bool {
     is_id(text.strip_prefix("STS.").unwrap_or(text))
 }
 
+/// Letters, digits and `._-`, neither beginning nor ending with a mark. [src: the vendor's model of IMS]
+fn is_provider(text: &str) -> bool {
+    let mark = |b: Option<&u8>| b.is_some_and(|b| !b.is_ascii_alphanumeric());
+    every(text, |b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !mark(text.as_bytes().first())
+        && !mark(text.as_bytes().last())
+}
+
+/// An address that can be nothing else: `https://`, a host with at most a port, and a plain path.
+fn is_issuer(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://") else { return false };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    !host.is_empty()
+        && every(host, |b| plain(b) && b != b'_')
+        && port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)
+        && every(path, |b| plain(b) || b == b'/' || b == b'~')
+        && path.split('/').all(|part| part != "." && part != "..")
+}
+
+fn is_client_id(text: &str) -> bool {
+    every(text, |b| b.is_ascii_alphanumeric() || b"._-:/".contains(&b))
+        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    every(text, |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 fn is_uuid(text: &str) -> bool {
     every(text, |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-')
 }
@@ -245,6 +275,14 @@ texts! {
     TaskId: 36..=36, "[0-9a-f-]{36}", is_uuid;
     /// The digest by which a request is known that is taken once.
     NonceDigest: 32..=32, "[0-9a-f]{32}", is_uuid;
+    /// The name of a provider of identities, unique in its account ignoring case.
+    ProviderName: 1..=128, "[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?", is_provider;
+    /// The address of an issuer of tokens, compared byte for byte.
+    IssuerUrl: 9..=255, "https://[a-zA-Z0-9.-]+(:[0-9]+)?(/[a-zA-Z0-9._~/-]*)?", is_issuer;
+    /// For whom a token is: the name under which an issuer knows a client.
+    ClientId: 1..=128, "[a-zA-Z0-9][a-zA-Z0-9._:/-]*", is_client_id;
+    /// The SHA-1 of a certificate in hexadecimal digits.
+    Fingerprint: 40..=40, "[0-9a-f]{40}", is_fingerprint;
     /// A tag's key.
     TagKey: 1..=128, "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+", is_tag_key;
     /// A tag's value.

@@ -7,6 +7,8 @@
 mod cli;
 mod clock;
 mod engine;
+mod issuers;
+mod jwt;
 mod keys;
 mod listener;
 mod node;

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::issuers::Issuers;
 use crate::listener::{self, Listeners};
 use crate::reconciler;
 use crate::server::{Auth, Server};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// How credentials are taken.
     pub auth: Auth,
+    /// Whether keys of providers of identities are fetched from addresses that are not public, too.
+    pub private_issuers: bool,
     /// What a reset leaves; only `dev` has one.
     pub reset: Option<Vec<Row>>,
 }
@@ -50,7 +53,12 @@ impl<S: Store> Node<S> {
         let tcp = settings.tcp;
         let address = tcp.local_addr().map_err(|e| e.to_string())?;
         let operator = settings.socket.as_deref().map(bind_operator).transpose()?;
-        let server = Arc::new(Server { engine, auth: settings.auth, reset: settings.reset });
+        let server = Arc::new(Server {
+            engine,
+            auth: settings.auth,
+            issuers: Issuers::new(settings.private_issuers),
+            reset: settings.reset,
+        });
         // Caught from now on: whoever is told that the server is ready may ask it to end.
         let catch = |kind| signal(kind).map_err(|e| format!("cannot catch signals: {e}"));
         let signals = [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?];

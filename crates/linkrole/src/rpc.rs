@@ -2,8 +2,9 @@
 //!
 //! The counterpart of the AWS way in `server`. Not here: parsing and texts (`wire`), rules (`iam`).
 
+use crate::jwt::{KeySet, Token, Wrong};
 use crate::server::{Auth, Peer, Server, accepted, on_this_wire};
-use iam::caller::{self, Api, Caller, Once};
+use iam::caller::{self, Api, Caller, Once, WebToken};
 use iam::error::Error;
 use iam::operations::Operation;
 use iam::output::Output;
@@ -12,10 +13,13 @@ use policy::Dialect;
 use serde_json::{Map, Value, json};
 use store::{EntryQuery, Store};
 use wire::alibaba::actiontrail::Lookup;
-use wire::alibaba::fault::{Fault, fault};
+use wire::alibaba::fault::{Fault, UNFIT, fault, refused_token, token_fault, wrong_token};
 use wire::alibaba::{self, Asked};
 use wire::http::{Request, Response};
 use wire::sign_acs::{self, Presented};
+
+/// How far an issuer's clock may be ahead, in seconds.
+const TOKEN_GRACE_S: i64 = 300;
 
 /// Entries of the trail read at most for one answer.
 const TRAIL_SCAN: usize = 10_000;
@@ -40,8 +44,13 @@ impl<S: Store> Server<S> {
         peer: &Peer,
         id: &str,
     ) -> Result<Response, Fault> {
-        let presented = asked.presented.as_ref().ok_or_else(|| Fault::missing("AccessKeyId"))?;
-        let caller = self.authenticate_rpc(presented, asked, request)?;
+        let (caller, nonce) = if asked.is_by_token() {
+            (self.authenticate_token(asked).await?, None)
+        } else {
+            let presented =
+                asked.presented.as_ref().ok_or_else(|| Fault::missing("AccessKeyId"))?;
+            (self.authenticate_rpc(presented, asked, request)?, Some(presented.nonce_digest()))
+        };
         let state = self.engine.state();
         let told = |error: &Error| fault(Operation::GetCallerIdentity, error);
         let now_ms = self.engine.now_ms();
@@ -59,16 +68,25 @@ impl<S: Store> Server<S> {
             name: asked.action.to_owned(),
             host: asked.product.host().to_owned(),
         });
-        if self.auth == Auth::Enforce {
-            let digest = NonceDigest::parse(&presented.nonce_digest());
+        if self.auth == Auth::Enforce
+            && let Some(digest) = nonce
+        {
+            let digest = NonceDigest::parse(&digest);
             let digest = digest.map_err(|_| Fault::internal())?;
             let until_ms = now_ms.saturating_add(sign_acs::NONCE_KEPT_S * 1_000);
             call.nonce = Some(Once { digest, until_ms });
         }
+        let caller = call.caller.clone();
         let output = self.engine.call(call).await.map_err(|error| {
             self.log(id, &error);
-            fault(operation, &error)
+            match caller {
+                Caller::Federated(_) => token_fault(&error),
+                _ => fault(operation, &error),
+            }
         })?;
+        if let Caller::Federated(token) = &caller {
+            return Ok(asked.answer_by_token(&output, token, id));
+        }
         match (&output, lookup) {
             (Output::Trail { account: Some(account) }, Some(wanted)) => {
                 let members = self.look_up(account, &wanted).await?;
@@ -114,6 +132,41 @@ impl<S: Store> Server<S> {
                 Err(told(&error))
             }
         }
+    }
+
+    /// Who holds a token, once its signature holds. [src: ALIBABA.md 4.4]
+    ///
+    /// Of a provider that is not there a stranger learns nothing: the answer is that of a role that does not trust.
+    async fn authenticate_token(&self, asked: &Asked) -> Result<Caller, Fault> {
+        let by_token = asked.by_token()?;
+        let state = self.engine.state();
+        let provider = state.oidc_provider(&by_token.account, &by_token.provider.folded()).cloned();
+        let is_ours = |row: &std::sync::Arc<iam::rows::OidcProvider>| {
+            caller::dialect(&state, &row.account) == Some(Dialect::Alibaba)
+        };
+        let provider = provider.filter(is_ours).ok_or_else(refused_token)?;
+        let token = Token::parse(&by_token.token).map_err(told_token)?;
+        let wanted = |keys: &KeySet| token.is_known(keys);
+        let now_ms = self.engine.now_ms();
+        let keys = self.issuers.keys(&provider, now_ms, wanted).await;
+        let claims = token.verify(&keys).map_err(told_token)?;
+        let early = claims.not_before_s.is_some_and(|at| at > now_ms / 1_000 + TOKEN_GRACE_S);
+        let is_for_us = provider.client_ids.iter().any(|id| id.as_str() == claims.client);
+        if claims.issuer != provider.issuer.as_str() || !is_for_us || early {
+            return Err(wrong_token(UNFIT));
+        }
+        let token = WebToken {
+            account: provider.account.clone(),
+            provider: provider.name.clone(),
+            issuer: claims.issuer,
+            subject: claims.subject,
+            client: claims.client,
+            issued_s: claims.issued_s,
+            expires_s: claims.expires_s,
+        };
+        let caller = Caller::Federated(std::sync::Arc::new(token));
+        caller::resolve(&state, &caller, now_ms).map_err(|error| token_fault(&error))?;
+        Ok(caller)
     }
 
     /// The caller whose request of version 3 a linked service presents; that it was sent to this
@@ -202,6 +255,16 @@ impl<S: Store> Server<S> {
             members.insert("NextToken".to_owned(), json!(marker));
         }
         Ok(members)
+    }
+}
+
+/// What the holder of a token is told of it.
+fn told_token(wrong: Wrong) -> Fault {
+    match wrong {
+        Wrong::Malformed(why) => wrong_token(why),
+        Wrong::UnknownKey => wrong_token("the issuer publishes no key with its kid"),
+        Wrong::Signature => wrong_token(UNFIT),
+        Wrong::Claim(name) => wrong_token(&format!("expected the claim {name}")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Not here: sockets and time limits (`listener`), parsing and texts (`wire`), rules (`iam`).
 
 use crate::engine::Engine;
+use crate::issuers::Issuers;
 use iam::caller::{self, Call, Caller, Source};
 use iam::command::Command;
 use iam::error::Error;
@@ -52,6 +53,8 @@ pub struct Server<S> {
     pub engine: Arc<Engine<S>>,
     /// How credentials are taken.
     pub auth: Auth,
+    /// The keys of providers of identities.
+    pub issuers: Issuers,
     /// What a reset leaves; only `dev` has one.
     pub reset: Option<Vec<Row>>,
 }

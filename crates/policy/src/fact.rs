@@ -84,6 +84,12 @@ facts! {
     ExternalId: Some("sts:ExternalId"), Some("sts:ExternalId");
     /// The source identity that is set.
     SetSourceIdentity: Some("sts:SourceIdentity"), Some("sts:SourceIdentity");
+    /// Who issued the token that a role is assumed with. AWS names this key and the next two after the issuer.
+    TokenIssuer: None, Some("oidc:iss");
+    /// Whom that token speaks of.
+    TokenSubject: None, Some("oidc:sub");
+    /// For whom that token is.
+    TokenAudience: None, Some("oidc:aud");
     /// The keys of the tags that go on along the chain.
     TransitiveTagKeys: Some("sts:TransitiveTagKeys"), None;
 }

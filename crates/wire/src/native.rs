@@ -575,6 +575,8 @@ fn body(output: &Output) -> Value {
         | Output::Members { .. }
         | Output::Referrers(_)
         | Output::Tags(_)
+        | Output::OidcProvider { .. }
+        | Output::OidcProviders(_)
         | Output::NoProfiles
         | Output::Key { .. }
         | Output::Keys { .. }

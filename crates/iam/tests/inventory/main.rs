@@ -9,7 +9,7 @@ mod common;
 mod sample;
 
 use common::*;
-use iam::caller::Caller;
+use iam::caller::{Caller, WebToken};
 use iam::command::Command;
 use iam::error::Error;
 use iam::operations::{Guard, Operation};
@@ -18,6 +18,7 @@ use iam::rows::*;
 use sample::{Fixture, sample};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// The kinds of callers, in the order of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +34,12 @@ enum Kind {
     Operator,
     System,
     Anonymous,
+    WebIdentity,
     InactiveKey,
     OtherRoot,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind::Root,
     Kind::Admin,
     Kind::Builtin,
@@ -49,6 +51,7 @@ const KINDS: [Kind; 13] = [
     Kind::Operator,
     Kind::System,
     Kind::Anonymous,
+    Kind::WebIdentity,
     Kind::InactiveKey,
     Kind::OtherRoot,
 ];
@@ -66,9 +69,23 @@ fn caller(fixture: &Fixture, kind: Kind) -> Caller {
         Kind::Operator => Caller::Operator,
         Kind::System => Caller::System,
         Kind::Anonymous => Caller::Anonymous,
+        Kind::WebIdentity => Caller::Federated(web_token()),
         Kind::InactiveKey => fixture.inactive.clone(),
         Kind::OtherRoot => fixture.people.other_root.clone(),
     }
+}
+
+/// What a token of the fixture's provider says.
+fn web_token() -> Arc<WebToken> {
+    Arc::new(WebToken {
+        account: t(A),
+        provider: t("idp"),
+        issuer: "https://id.example.com".to_owned(),
+        subject: "somebody".to_owned(),
+        client: "client".to_owned(),
+        issued_s: 0,
+        expires_s: i64::MAX,
+    })
 }
 
 /// What the guard of an operation promises a kind of caller.
@@ -90,7 +107,7 @@ fn promised(guard: Guard, kind: Kind) -> Verdict {
         Guard::Policy => {
             matches!(kind, Kind::Root | Kind::Admin | Kind::Builtin | Kind::OtherRoot)
         }
-        Guard::Authenticated => kind != Kind::Anonymous,
+        Guard::Authenticated => !matches!(kind, Kind::Anonymous | Kind::WebIdentity),
         Guard::Trust => matches!(kind, Kind::Admin | Kind::Builtin),
         Guard::OwnService => matches!(kind, Kind::OwnService | Kind::OtherService),
         Guard::Operator => kind == Kind::Operator,

@@ -69,6 +69,7 @@ impl Fixture {
         ] {
             world.ok(&root, command);
         }
+        world.ok(&root, create_provider("idp", "https://id.example.com"));
         for name in ["attached", "bound", "lonely", "versions"] {
             world.ok(&root, create_policy(name));
         }
@@ -114,6 +115,17 @@ impl Fixture {
     }
 }
 
+fn create_provider(name: &str, issuer: &str) -> Command {
+    Command::CreateOpenIDConnectProvider(Box::new(NewOidcProvider {
+        name: t(name),
+        issuer: t(issuer),
+        client_ids: vec![t("client")],
+        fingerprints: vec![t(&"0".repeat(40))],
+        issuance_limit_h: None,
+        description: None,
+    }))
+}
+
 fn create_policy(name: &str) -> Command {
     Command::CreatePolicy {
         name: t(name),
@@ -137,6 +149,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
     let read_only = || system_policy("IAMReadOnlyAccess");
     let crew = || -> GroupName { t("crew") };
     let versions = || customer_policy(A, "versions");
+    let idp = || t::<ProviderName>("idp");
     let on_role = || Tagged::Roles(vec![plain()]);
     let on_user = || Tagged::Users(vec![granted()]);
     let on_policy = || Tagged::Policies(vec![versions()]);
@@ -300,6 +313,29 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             paging: paging(),
         },
         O::AssumeRole => C::AssumeRole(Box::new(assume(&format!("arn:aws:iam::{A}:role/plain")))),
+        O::CreateOpenIDConnectProvider => create_provider("new", "https://new.example.com"),
+        O::GetOpenIDConnectProvider => C::GetOpenIDConnectProvider { provider: idp() },
+        O::ListOpenIDConnectProviders => C::ListOpenIDConnectProviders { paging: paging() },
+        O::UpdateOIDCProvider => C::UpdateOIDCProvider {
+            provider: idp(),
+            client_ids: None,
+            issuance_limit_h: Some(2),
+            description: None,
+        },
+        O::DeleteOpenIDConnectProvider => C::DeleteOpenIDConnectProvider { provider: idp() },
+        O::AddClientIDToOpenIDConnectProvider => {
+            C::AddClientIDToOpenIDConnectProvider { provider: idp(), client: t("other") }
+        }
+        O::RemoveClientIDFromOpenIDConnectProvider => {
+            C::RemoveClientIDFromOpenIDConnectProvider { provider: idp(), client: t("client") }
+        }
+        O::AddFingerprintToOIDCProvider => {
+            C::AddFingerprintToOIDCProvider { provider: idp(), fingerprint: t(&"1".repeat(40)) }
+        }
+        O::RemoveFingerprintFromOIDCProvider => C::RemoveFingerprintFromOIDCProvider {
+            provider: idp(),
+            fingerprint: t(&"0".repeat(40)),
+        },
         O::GetCallerIdentity => C::GetCallerIdentity,
         O::GetSessionToken => C::GetSessionToken { duration_s: Some(900) },
         O::GetAccessKeyInfo => C::GetAccessKeyInfo { key: fixture.key.clone() },

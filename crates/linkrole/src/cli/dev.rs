@@ -96,8 +96,15 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
         let certificate = directory.join(format!("dev-{port}.pem"));
         let _ = std::fs::remove_file(&certificate);
         crate::keys::write_private(&certificate, trusted.as_bytes())?;
-        let settings =
-            Settings { tcp, tls: Some(tls), socket: Some(socket.clone()), auth, reset: Some(rows) };
+        let settings = Settings {
+            tcp,
+            tls: Some(tls),
+            socket: Some(socket.clone()),
+            auth,
+            // What a `dev` is asked to reach is on the machine of who asks.
+            private_issuers: true,
+            reset: Some(rows),
+        };
         let node = Node::open(store, keyring, settings).await?;
         let file = write_env(&directory, node.address, &homes, &socket)?;
         greet(node.address, &homes, &services, &args, &file)?;

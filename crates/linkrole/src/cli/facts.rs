@@ -100,6 +100,7 @@ fn fact(operation: &Operation) -> ActionFact {
         Resource::Group => vec![name("group")],
         Resource::Policy => vec![name("policy")],
         Resource::InstanceProfile => vec![name("instance-profile")],
+        Resource::OidcProvider => vec![name("oidc-provider")],
     };
     ActionFact { action: operation.action(Dialect::Aws), resources, keys: keys(*operation) }
 }
@@ -131,7 +132,7 @@ fn keys(operation: Operation) -> Vec<String> {
         }
         Resource::User => &["iam:ResourceTag/", "iam:PermissionsBoundary"],
         Resource::Policy | Resource::InstanceProfile => &["iam:ResourceTag/"],
-        Resource::None | Resource::Role | Resource::Group => &[],
+        Resource::None | Resource::Role | Resource::Group | Resource::OidcProvider => &[],
     };
     let mut keys = owned(own);
     keys.extend(owned(of_type));

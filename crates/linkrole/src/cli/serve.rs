@@ -51,6 +51,9 @@ pub struct ServeArgs {
     /// Speak plain HTTP beyond loopback, behind a proxy that speaks TLS
     #[arg(long)]
     insecure_http: bool,
+    /// Fetch keys of identity providers from private and loopback addresses too
+    #[arg(long)]
+    private_issuers: bool,
 }
 
 /// What the settings file may say.
@@ -66,6 +69,9 @@ struct ConfigFile {
     /// Whether plain HTTP is spoken beyond loopback.
     #[serde(default)]
     insecure_http: bool,
+    /// Whether keys of identity providers are fetched from addresses that are not public, too.
+    #[serde(default)]
+    private_issuers: bool,
 }
 
 /// Makes an installation.
@@ -160,6 +166,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             tls,
             socket: Some(directory.join(SOCKET)),
             auth: Auth::Enforce,
+            private_issuers: args.private_issuers || config.private_issuers,
             reset: None,
         };
         let node = Node::open(Any::Embedded(store), keyring, settings).await?;

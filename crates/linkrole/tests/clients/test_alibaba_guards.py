@@ -51,7 +51,7 @@ class Guards(AlibabaCase):
         if action in created:
             return created[action]
         if action in ("ListUsers", "ListRoles", "ListPolicies", "ListGroups", "GetCallerIdentity",
-                      "LookupEvents"):
+                      "LookupEvents", "ListOIDCProviders", "AssumeRoleWithOIDC"):
             return {}
         if action == "GetServiceLinkedRoleTemplate":
             return {"ServiceName": self.manifest["service"]}
@@ -70,6 +70,12 @@ class Guards(AlibabaCase):
             holder = {"AttachPolicy": principal, "AttachPolicyToUser": {"UserName": word},
                       "AttachPolicyToRole": {"RoleName": word}}[action]
             return {**policy, **holder}
+        if "OIDCProvider" in action:
+            given = {"OIDCProviderName": word, "IssuerUrl": f"https://{word}.example.com",
+                     "ClientId": "c", "Fingerprint": "0" * 40}
+            if action != "CreateOIDCProvider":
+                self.ask("ims", "CreateOIDCProvider", **given)
+            return given
         if action in ("TagResources", "UntagResources", "ListTagResources"):
             named = {"ResourceType": "user", "ResourcePrincipalName.1": name.get(
                 "UserPrincipalName"), "TagKey.1": "a"} if product == "ims" else {
@@ -109,24 +115,41 @@ class Guards(AlibabaCase):
             return {"RoleName": word, "NewDescription": "other"}
         return {**name, "NewComments": "other"}
 
+    def session_of(self, keys, role):
+        made = self.ask_as(keys, "sts", "AssumeRole", RoleArn=self.arn(role),
+                           RoleSessionName="s1")["Credentials"]
+        return Keys(made["AccessKeyId"], made["AccessKeySecret"], made["SecurityToken"])
+
     def test_atk_f34_atk_d07_what_is_guarded_is_guarded_on_every_interface(self):
         all_operations = operations()
         self.assertGreater(len(all_operations), 70)
         _, bare = self.user()
         _, wide = self.user(allow("*"))
+        session = self.session_of(self.admin, self.role())
+        linked_role = self.ask("rm", "CreateServiceLinkedRole",
+                               ServiceName=self.manifest["service"])["Role"]["RoleName"]
+        linked = self.session_of(self.service, linked_role)
+        name, asleep = self.user(allow("*"))
+        self.ask("ram", "UpdateAccessKey", UserName=name, UserAccessKeyId=asleep.key,
+                 Status="Inactive")
         other = Keys(*(self.server.must("/v1/accounts/create", {"dialect": "alibaba"})[name]
                        for name in ("access_key_id", "secret_access_key")))
         for product, action in all_operations:
             given = self.sample(product, action)
             place = f"{product} {action}"
             with self.subTest(place):
+                if action == "AssumeRoleWithOIDC":
+                    continue  # no signature, no policy: test_alibaba_oidc
                 if (product, action) == ("sts", "GetCallerIdentity"):
-                    for keys in (bare, self.service):
+                    for keys in (bare, session, linked, self.service):
                         self.ask_as(keys, product, action)
                     continue
-                # Nobody may by nature: not a user without policies, not a service.
-                for keys in (bare, self.service):
+                # Nobody may by nature: not a user or session without policies, not a service, nor
+                # its session of a role of its own.
+                for keys in (bare, session, linked, self.service):
                     self.wrong(403, "NoPermission", None, product, action, keys, **given)
+                self.wrong(400, "InvalidAccessKeyId.Inactive", None, product, action, asleep,
+                           **given)
                 # Root of another account does all of it in its own account, and nothing in this.
                 status, answer = self.raw(other, product, action, **given)
                 if status == 200:
@@ -146,6 +169,8 @@ class Guards(AlibabaCase):
 
     def test_atk_a17_nothing_is_done_for_who_does_not_sign(self):
         for product, action in operations():
+            if action == "AssumeRoleWithOIDC":
+                continue  # asked without a signature: test_alibaba_oidc
             query = f"Action={action}&Version={VERSIONS[product]}&RoleName=x&UserName=x"
             status, _, text = self.send("POST", query)
             self.assertEqual((status, json.loads(text)["Code"]), (400, "MissingAccessKeyId"))

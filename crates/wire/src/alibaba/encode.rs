@@ -109,6 +109,14 @@ pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
             }
             all
         }
+        Output::OidcProvider { arn, provider } => {
+            json!({"OIDCProvider": oidc_provider(arn, provider)})
+        }
+        Output::OidcProviders(page) => {
+            let rows: Vec<Value> =
+                page.items.iter().map(|(arn, row)| oidc_provider(arn, row)).collect();
+            listed(asked, page, json!({"OIDCProviders": {"OIDCProvider": rows}}))
+        }
         Output::Task(view) => task(asked, view),
         Output::Templates(list) => templates(list),
         Output::Session { credentials, assumed, source_identity, .. } => {
@@ -201,6 +209,26 @@ fn role(asked: &Asked, view: &RoleView, form: Form) -> Value {
             });
             merge(&mut all, json!({"LatestDeletionTask": shown}));
         }
+    }
+    all
+}
+
+fn oidc_provider(arn: &str, row: &OidcProvider) -> Value {
+    let joined = |list: Vec<&str>| list.join(",");
+    let mut all = json!({
+        "Arn": arn,
+        "OIDCProviderName": row.name,
+        "IssuerUrl": row.issuer,
+        "ClientIds": joined(row.client_ids.iter().map(ClientId::as_str).collect()),
+        "Fingerprints": joined(row.fingerprints.iter().map(Fingerprint::as_str).collect()),
+        "Description": row.description.as_ref().map_or("", Note::as_str),
+        "CreateDate": iso_seconds(row.created_ms),
+        "UpdateDate": iso_seconds(changed(row.updated_ms, row.created_ms)),
+        "GmtCreate": row.created_ms.to_string(),
+        "GmtModified": changed(row.updated_ms, row.created_ms).to_string(),
+    });
+    if let Some(hours) = row.issuance_limit_h {
+        merge(&mut all, json!({"IssuanceLimitTime": hours}));
     }
     all
 }

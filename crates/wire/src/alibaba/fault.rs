@@ -212,6 +212,35 @@ pub fn fault(operation: Operation, error: &Error) -> Fault {
     }
 }
 
+/// A token that is not taken; what is wrong with it is told, for its holder made no secret of it.
+pub fn wrong_token(why: &str) -> Fault {
+    let text = format!("This JWT Token is invalid: {why}.");
+    Fault::new("AuthenticationFail.OIDCToken.Invalid", 400, text)
+}
+
+/// What is wrong with a token whose claims or signature do not fit, and no more.
+pub const UNFIT: &str = "its signature, issuer, audience or time does not fit";
+
+/// What the holder of a token may not, without a word on what there is.
+pub fn refused_token() -> Fault {
+    let text = "This operation is forbidden by permission system.";
+    Fault::new("AuthenticationFail.NoPermission", 403, text)
+}
+
+/// An error of a call by token. [ours: no public list tells the vendor's]
+pub fn token_fault(error: &Error) -> Fault {
+    match error {
+        Error::SessionExpired => {
+            Fault::new("AuthenticationFail.OIDCToken.Expired", 400, "This JWT Token is expired.")
+        }
+        Error::InvalidCredentials => wrong_token(UNFIT),
+        Error::AccessDenied(_) | Error::AssumeRoleDenied(_) | Error::NoRoleToAssume(_) => {
+            refused_token()
+        }
+        other => fault(Operation::AssumeRole, other),
+    }
+}
+
 fn missing(entity: &Entity) -> Fault {
     let (code, text) = match entity {
         Entity::Role(_) => ("Role", "The role does not exist."),
@@ -233,6 +262,7 @@ fn missing(entity: &Entity) -> Fault {
             ("User.Policy", "The user policy does not exist.")
         }
         Entity::AccessKey(_) => ("User.AccessKey", "The user access key does not exist."),
+        Entity::OidcProvider(_) => ("OIDCProvider", "The OIDC provider does not exist."),
         Entity::DeletionTask => {
             ("ServiceLinkedRole.DeletionTask", "The deletion task for the given ID does not exist.")
         }
@@ -260,6 +290,9 @@ fn exists(entity: &Entity) -> Fault {
         Entity::UserAttachment(_) => {
             ("User.Policy", "The user has already been attached this policy.")
         }
+        Entity::OidcProvider(_) => {
+            ("OIDCProvider", "The OIDC provider or its issuer does already EXIST.")
+        }
         _ => ("Entity", "The entity does already EXIST."),
     };
     Fault::new(format!("EntityAlreadyExists.{code}"), 409, text)
@@ -272,6 +305,9 @@ fn exceeded(quota: Quota) -> Fault {
         Quota::Groups => ("Group", "groups"),
         Quota::GroupsPerUser => ("User.Group", "user groups"),
         Quota::PoliciesPerGroup => ("Group.Policy", "group policies"),
+        Quota::OidcProviders => ("OIDCProvider", "OIDC providers"),
+        Quota::ClientIds => ("OIDCProvider.ClientId", "client ids"),
+        Quota::Fingerprints => ("OIDCProvider.Fingerprint", "fingerprints"),
         Quota::Policies => ("Policy", "policies"),
         Quota::PoliciesPerRole => ("Role.Policy", "role policies"),
         Quota::PoliciesPerUser => ("User.Policy", "user policies"),

@@ -60,6 +60,11 @@ impl<'a> Params<'a> {
         self.raw(parameter).map(|text| read_name(parameter, text, class)).transpose()
     }
 
+    /// A text of a type, out of a parameter.
+    pub fn read<T: Text>(self, name: &str, text: &str) -> Result<T, Fault> {
+        read(name, text)
+    }
+
     /// A text of a type that may be there.
     pub fn text<T: Text>(self, name: &str) -> Result<Option<T>, Fault> {
         self.raw(name).map(|text| read(name, text)).transpose()

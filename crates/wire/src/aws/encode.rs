@@ -81,6 +81,8 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             tags(x, page.items.iter().map(|tag| (&tag.key, &tag.value)));
             paging(x, page.next.as_deref());
         }
+        // The wire has no operations on these yet.
+        Output::OidcProvider { .. } | Output::OidcProviders(_) => return false,
         Output::NoProfiles => {
             x.within("InstanceProfiles", |_| {});
             x.text("IsTruncated", "false");

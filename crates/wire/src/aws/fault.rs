@@ -222,6 +222,7 @@ fn missing(entity: &Entity) -> String {
         Entity::Role(name) => format!("The role with name {name} cannot be found."),
         Entity::User(name) => format!("The user with name {name} cannot be found."),
         Entity::Group(name) => format!("The group with name {name} cannot be found."),
+        Entity::OidcProvider(name) => format!("OpenIDConnect Provider not found for arn {name}"),
         Entity::Membership(group) => format!("The user is not in the group {group}."),
         Entity::GroupPolicy(name) => format!("The group policy with name {name} cannot be found."),
         Entity::Policy(arn)
@@ -262,6 +263,9 @@ fn exceeded(quota: Quota, n: usize) -> Fault {
         Quota::Roles => "RolesPerAccount",
         Quota::Users => "UsersPerAccount",
         Quota::Groups => "GroupsPerAccount",
+        Quota::OidcProviders => "OpenIdConnectProvidersPerAccount",
+        Quota::ClientIds => "ClientIdsPerOpenIdConnectProvider",
+        Quota::Fingerprints => "ThumbprintsPerOpenIdConnectProvider",
         Quota::GroupsPerUser => "GroupsPerUser",
         Quota::PoliciesPerGroup => "PoliciesPerGroup",
         Quota::GroupInlineSize => "GroupPolicySize",
