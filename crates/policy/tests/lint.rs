@@ -369,8 +369,20 @@ fn a_deny_of_the_same_actions_takes_a_way_to_more_rights_away() {
 
 #[test]
 fn operators_that_do_not_exist_are_all_named_and_corrected() {
-    let table =
-        [("StringEqual", "StringEquals"), ("ArnLikes", "ArnLike"), ("NotIpAdress", "NotIpAddress")];
+    let table = [
+        ("StringEqual", "StringEquals"),
+        ("ArnLikes", "ArnLike"),
+        ("NotIpAdress", "NotIpAddress"),
+        ("Nul", "Null"),
+        ("xxNull", "Null"),
+        ("Boool", "Bool"),
+        ("DateLessThen", "DateLessThan"),
+        ("umericEquals", "NumericEquals"),
+        ("ForAllValues:StringNotEqual", "StringNotEquals"),
+        ("StringLkeIfExists", "StringLike"),
+        ("BinaryEqual", "BinaryEquals"),
+        ("IpAddresss", "IpAddress"),
+    ];
     for (written, wanted) in table {
         let text = with_condition(&format!(r#"{{"{written}": {{"aws:a": "b"}}}}"#));
         let findings = check(&text, Identity);

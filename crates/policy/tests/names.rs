@@ -178,6 +178,7 @@ fn every_entity_is_read_and_printed_as_the_same_text() {
         assert_eq!(name::entity(dialect, &entity), text);
         assert_eq!(name::dialect(text), Some(dialect));
     }
+    assert_eq!([Aws, Alibaba].map(name::system_owner), ["aws", "system"]);
     let profile = |dialect, account| name::instance_profile(dialect, account, "n");
     assert_eq!(profile(Aws, AWS_ACCOUNT), "arn:aws:iam::111122223333:instance-profile/n");
     assert_eq!(profile(Alibaba, RAM_ACCOUNT), "acs:ram::1234567890123456:instance-profile/n");

@@ -169,6 +169,7 @@ fn decimals_compare_as_numbers_of_any_length() {
         ("1200", "12.00e2"),
         ("00012.3400", "12.34"),
         ("0.0012", "12e-4"),
+        ("10", "1e000001"),
     ];
     for (a, b) in equal {
         assert_eq!(order(a, b), Ordering::Equal, "{a} and {b}");

@@ -146,3 +146,14 @@ fn a_grant_to_the_user_of_a_federated_session_is_capped_and_one_to_a_role_wants_
     assert!(!allowed(kind, session, role, "arn:aws:iam::111122223333:role/R", false));
     assert!(!allowed(kind, session, role, "arn:aws:iam::111122223333:role/other/R", false));
 }
+
+#[test]
+fn a_document_tells_its_id_and_its_size() {
+    let parse = |text: &str| Document::parse(text, PolicyKind::Identity, Dialect::Aws).unwrap();
+    let statement = r#""Statement": {"Effect": "Allow", "Action": "a:B", "Resource": "*"}"#;
+    let named = format!("{{\"Version\": \"2012-10-17\", \"Id\": \"x y\",\n\t{statement}}}");
+    let plain = format!("{{\"Version\": \"2012-10-17\", {statement}}}");
+    assert_eq!((parse(&named).id(), parse(&plain).id()), (Some("x y"), None));
+    let held = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
+    assert_eq!((parse(&named).size(), parse(&plain).size()), (held(&named), held(&plain)));
+}
