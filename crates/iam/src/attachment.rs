@@ -5,6 +5,7 @@ use crate::error::{Entity, Error, Quota};
 use crate::managed_policy::{arn_of, find_attachable, find_usable};
 use crate::output::*;
 use crate::rows::*;
+use crate::state::EntityRef;
 use crate::text::*;
 use crate::tx::Tx;
 use crate::{catalog, limits, linked, listing};
@@ -156,4 +157,56 @@ pub fn page(
     let wanted = attached.into_iter().filter(|view| view.path.as_str().starts_with(prefix));
     let key = |view: &AttachedView| view.arn.clone();
     Ok(Output::Attached(listing::cut(tx, account, place, paging, wanted, key, |view| view)?))
+}
+
+/// All attachments of an account that a filter wants, by holder and policy.
+///
+/// Errors: `InvalidMarker`.
+pub fn list(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    wanted: &AttachmentFilter,
+    paging: &Paging,
+) -> Result<Output, Error> {
+    let state = tx.state();
+    let mut found: Vec<(EntityRef, AttachedView)> = Vec::new();
+    let mut take = |entity: EntityRef, views: Vec<AttachedView>| {
+        let fits = |view: &AttachedView| {
+            wanted.policy.as_ref().is_none_or(|name| name.folded() == view.name.folded())
+                && wanted.is_system.is_none_or(|is_system| is_system == view.is_system)
+        };
+        let views = views.into_iter().filter(fits);
+        found.extend(views.map(|view| (entity.clone(), view)));
+    };
+    let at = |name: Folded| (account.clone(), name);
+    for user in state.users_of(account, None) {
+        let (owner, name) = at(user.name.folded());
+        take(EntityRef::User(owner, name), shown(tx, account, &user.grants));
+    }
+    for group in state.groups_of_account(account, None) {
+        let (owner, name) = at(group.name.folded());
+        take(EntityRef::Group(owner, name), shown(tx, account, &group.grants));
+    }
+    for role in state.roles_of(account, None) {
+        let (owner, name) = at(role.name.folded());
+        let views = match &role.kind {
+            RoleKind::Own(own) => shown(tx, account, &own.grants),
+            RoleKind::Linked(linked) => shown_of_linked(tx, role, &linked.template),
+        };
+        take(EntityRef::Role(owner, name), views);
+    }
+    found.retain(|(entity, _)| wanted.holder.as_ref().is_none_or(|holder| holder.fits(entity)));
+    let place = format!("{wanted:?}");
+    let place = ["ListPolicyAttachments", place.as_str()];
+    let key = |(entity, view): &(EntityRef, AttachedView)| format!("{entity:?} {}", view.arn);
+    let view = |(entity, policy): (EntityRef, AttachedView)| {
+        let holder = match &entity {
+            EntityRef::User(owner, name) => state.user(owner, name).map(|u| u.name.to_string()),
+            EntityRef::Group(owner, name) => state.group(owner, name).map(|g| g.name.to_string()),
+            EntityRef::Role(owner, name) => state.role(owner, name).map(|r| r.name.to_string()),
+        };
+        AttachmentView { holder: holder.unwrap_or_default(), entity, policy }
+    };
+    let page = listing::cut(tx, account, &place, paging, found.into_iter(), key, view)?;
+    Ok(Output::Attachments(page))
 }

@@ -466,7 +466,8 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListUsers { prefix, .. }
         | C::ListGroups { prefix, .. }
         | C::ListPolicies { prefix, .. } => put("pathPrefix", prefix),
-        C::ListOpenIDConnectProviders { .. }
+        C::ListPolicyAttachments { .. }
+        | C::ListOpenIDConnectProviders { .. }
         | C::GetCallerIdentity
         | C::LookupEvents
         | C::ListServices

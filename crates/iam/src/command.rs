@@ -5,6 +5,7 @@
 
 use crate::operations::Operation;
 use crate::rows::*;
+use crate::state::EntityRef;
 use crate::text::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,6 +155,41 @@ pub enum EntityFilter {
     Roles,
     /// Groups.
     Groups,
+}
+
+/// Which attachments a listing wants; what is not given may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachmentFilter {
+    /// The policy's name.
+    pub policy: Option<PolicyName>,
+    /// Whether the policy is linkrole's own.
+    pub is_system: Option<bool>,
+    /// Who it is attached to.
+    pub holder: Option<HolderFilter>,
+}
+
+/// Which holders of policies a listing wants; without a name, all of the kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HolderFilter {
+    /// Users.
+    User(Option<Folded>),
+    /// Groups.
+    Group(Option<Folded>),
+    /// Roles.
+    Role(Option<Folded>),
+}
+
+impl HolderFilter {
+    /// Whether an entity is wanted.
+    pub fn fits(&self, entity: &EntityRef) -> bool {
+        let (wanted, name) = match (self, entity) {
+            (Self::User(wanted), EntityRef::User(_, name))
+            | (Self::Group(wanted), EntityRef::Group(_, name))
+            | (Self::Role(wanted), EntityRef::Role(_, name)) => (wanted, name),
+            _ => return false,
+        };
+        wanted.as_ref().is_none_or(|wanted| wanted == name)
+    }
 }
 
 /// A manifest: what a linked service says of itself. See `docs/reference/manifest.md`.
@@ -509,6 +545,10 @@ pub enum Command {
         policy: PolicyTarget,
         description: Description,
     },
+    ListPolicyAttachments {
+        wanted: Box<AttachmentFilter>,
+        paging: Paging,
+    },
     ListEntitiesForPolicy {
         policy: PolicyTarget,
         filter: EntityFilter,
@@ -662,6 +702,7 @@ impl Command {
             ListAccessKeys UpdateAccessKey DeleteAccessKey GetAccessKeyLastUsed CreatePolicy
             GetPolicy GetPolicyVersion ListPolicies ListPolicyVersions CreatePolicyVersion
             SetDefaultPolicyVersion DeletePolicyVersion DeletePolicy ListEntitiesForPolicy
+            ListPolicyAttachments
             GetSessionToken GetAccessKeyInfo EnsureServiceLinkedRole RegisterUsage DeregisterUsage
             ReconcileUsage ListUsage ReleaseSessions EnrolService RegisterService GetService
             CreateAccount RecordUse CreateGroup GetGroup ListUsersForGroup ListGroups UpdateGroup

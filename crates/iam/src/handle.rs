@@ -13,8 +13,8 @@ use crate::rows::Change;
 use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
-    access_key, account, deletion, group, linked, managed_policy, provider, role, role_policy,
-    service, session, tagging, usage, user,
+    access_key, account, attachment, deletion, group, linked, managed_policy, provider, role,
+    role_policy, service, session, tagging, usage, user,
 };
 
 /// What a call leads to.
@@ -208,6 +208,9 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::UpdateAccessKey { .. }
         | C::DeleteAccessKey { .. }
         | C::GetAccessKeyLastUsed { .. } => access_key::run(tx, me, &account, command),
+        C::ListPolicyAttachments { wanted, paging } => {
+            attachment::list(tx, &account, wanted, paging)
+        }
         C::CreatePolicy { .. }
         | C::GetPolicy { .. }
         | C::GetPolicyVersion { .. }

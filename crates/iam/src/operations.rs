@@ -199,6 +199,7 @@ operations! {
     DeletePolicyVersion                 Iam Write Policy Policy;
     DeletePolicy                        Iam Write Policy Policy;
     UpdatePolicyDescription             Iam Write Policy Policy;
+    ListPolicyAttachments               Iam Read  None Policy;
     ListEntitiesForPolicy               Iam Read  Policy Policy;
     TagPolicy                           Iam Write Policy Policy;
     UntagPolicy                         Iam Write Policy Policy;

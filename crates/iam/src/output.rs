@@ -3,6 +3,7 @@
 //! Every dialect encodes from here. Not here: XML, JSON, or what a dialect calls a field.
 
 use crate::rows::*;
+use crate::state::EntityRef;
 use crate::text::*;
 use policy::Decision;
 use std::sync::Arc;
@@ -164,6 +165,17 @@ pub struct Credentials {
     pub expires_ms: i64,
 }
 
+/// An attachment as it is listed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttachmentView {
+    /// Who has the policy.
+    pub entity: EntityRef,
+    /// The holder's name as it is written.
+    pub holder: String,
+    /// The policy.
+    pub policy: AttachedView,
+}
+
 /// A tag as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagView {
@@ -237,6 +249,7 @@ pub enum Output {
     },
     Names(Page<PolicyName>),
     Attached(Page<AttachedView>),
+    Attachments(Page<AttachmentView>),
     Referrers(Page<Referrer>),
     Tags(Page<TagView>),
     OidcProvider {

@@ -575,6 +575,7 @@ fn body(output: &Output) -> Value {
         | Output::Members { .. }
         | Output::Referrers(_)
         | Output::Tags(_)
+        | Output::Attachments(_)
         | Output::OidcProvider { .. }
         | Output::OidcProviders(_)
         | Output::NoProfiles

@@ -305,6 +305,9 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::SetDefaultPolicyVersion => C::SetDefaultPolicyVersion { policy: versions(), version: 2 },
         O::DeletePolicyVersion => C::DeletePolicyVersion { policy: versions(), version: 2 },
         O::DeletePolicy => C::DeletePolicy { policy: customer_policy(A, "lonely"), cascade: false },
+        O::ListPolicyAttachments => {
+            C::ListPolicyAttachments { wanted: Default::default(), paging: paging() }
+        }
         O::ListEntitiesForPolicy => C::ListEntitiesForPolicy {
             policy: customer_policy(A, "attached"),
             filter: EntityFilter::All,

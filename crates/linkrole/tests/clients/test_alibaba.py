@@ -778,28 +778,46 @@ class Errors(AlibabaCase):
                    "The user CAN NOT has any attached policy while deleting the user.", "ram",
                    "DeleteUser", **user)
 
-    def test_quotas(self):
-        name, _ = self.user()
-        self.keys_for(self.admin, name)
-        self.wrong(409, "LimitExceeded.User.AccessKey",
-                   "The count of user access keys beyond the current limits.", "ram",
-                   "CreateAccessKey", UserName=name)
-        policies = [f"q{secrets.token_hex(4)}" for _ in range(11)]
-        for policy in policies:
-            self.ask("ram", "CreatePolicy", PolicyName=policy,
-                     PolicyDocument=json.dumps(allow("x:y")))
-        for policy in policies[:10]:
-            self.ask("ram", "AttachPolicyToUser", UserName=name, PolicyType="Custom",
-                     PolicyName=policy)
-        self.wrong(409, "LimitExceeded.User.Policy", None, "ram", "AttachPolicyToUser",
-                   UserName=name, PolicyType="Custom", PolicyName=policies[10])
-        self.ask("ram", "AttachPolicyToUser", UserName=name, PolicyType="System",
+    def test_attachments_are_listed(self):
+        manager = self.sdk("rm")
+        name, _ = self.user(allow("x:y"))
+        role = self.role()
+        self.ask("ram", "CreateGroup", GroupName=name)
+        own = {"PolicyName": name, "PolicyType": "Custom", "ResourceGroupId": self.home}
+        group = {"PrincipalName": f"{name}@group.{self.home}.onaliyun.com",
+                 "PrincipalType": "IMSGroup"}
+        held = {"PrincipalName": f"{role}@role.{self.home}.onaliyunservice.com",
+                "PrincipalType": "ServiceRole"}
+        for principal in (group, held):
+            self.ask("rm", "AttachPolicy", **own, **principal)
+        self.ask("ram", "AttachPolicyToRole", RoleName=role, PolicyType="System",
                  PolicyName="AliyunRAMReadOnlyAccess")
-        for _ in range(4):
-            self.ask("ram", "CreatePolicyVersion", PolicyName=policies[0],
-                     PolicyDocument=json.dumps(allow("x:z")))
-        self.wrong(409, "LimitExceeded.Policy.Version", None, "ram", "CreatePolicyVersion",
-                   PolicyName=policies[0], PolicyDocument=json.dumps(allow("x:z")))
+
+        def listed(**more):
+            found = manager.list_policy_attachments(
+                rm_models.ListPolicyAttachmentsRequest(**more)).body
+            self.assertEqual(found.total_count, len(found.policy_attachments.policy_attachment))
+            return [(row.policy_name, row.policy_type, row.principal_name, row.principal_type,
+                     row.resource_group_id)
+                    for row in found.policy_attachments.policy_attachment]
+
+        user = (f"{name}@{self.home}.onaliyun.com", "IMSUser", self.home)
+        rows = [(name, "Custom", *principal) for principal in (
+            user, (group["PrincipalName"], "IMSGroup", self.home),
+            (held["PrincipalName"], "ServiceRole", self.home))]
+        self.assertEqual(sorted(listed(policy_name=name, page_size=100)), sorted(rows))
+        self.assertEqual(listed(policy_name=name, principal_type="IMSUser"), rows[:1])
+        both = listed(principal_type="ServiceRole", principal_name=held["PrincipalName"])
+        self.assertEqual({row[0] for row in both}, {name, "AliyunRAMReadOnlyAccess"})
+        self.assertEqual(listed(principal_type="ServiceRole", policy_type="System",
+                                principal_name=held["PrincipalName"])[0][:2],
+                         ("AliyunRAMReadOnlyAccess", "System"))
+        self.ask("rm", "DetachPolicy", **own, **group)
+        self.assertEqual(listed(policy_name=name, principal_type="IMSGroup"), [])
+        self.wrong(400, "MissingPrincipalType", None, "rm", "ListPolicyAttachments",
+                   PrincipalName="x")
+        self.wrong(404, "EntityNotExists.ResourceGroup", None, "rm", "ListPolicyAttachments",
+                   ResourceGroupId="rg-1")
 
     def test_names_of_principals(self):
         name, _ = self.user()

@@ -51,7 +51,8 @@ class Guards(AlibabaCase):
         if action in created:
             return created[action]
         if action in ("ListUsers", "ListRoles", "ListPolicies", "ListGroups", "GetCallerIdentity",
-                      "LookupEvents", "ListOIDCProviders", "AssumeRoleWithOIDC"):
+                      "LookupEvents", "ListOIDCProviders", "AssumeRoleWithOIDC",
+                      "ListPolicyAttachments"):
             return {}
         if action == "GetServiceLinkedRoleTemplate":
             return {"ServiceName": self.manifest["service"]}

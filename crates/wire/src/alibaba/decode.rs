@@ -30,6 +30,7 @@ pub fn command(
             "ListRoles" => list_roles(p, p.numbered()?),
             "ListPolicies" => list_policies(p, p.numbered()?),
             "AttachPolicy" | "DetachPolicy" => attachment(action, home, p),
+            "ListPolicyAttachments" => attachments(home, p),
             _ => ram(action, p),
         },
         Product::Ram => match action {
@@ -409,13 +410,7 @@ fn access_key(action: &str, user: Option<UserName>, p: Params<'_>) -> Result<Com
 fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
     let policy = p.typed_policy()?;
     let name = p.required("PrincipalName")?;
-    // Only the account as a whole is there; it goes by its id.
-    let group = p.required("ResourceGroupId")?;
-    // A caller without an account is refused by the guard, whatever it names.
-    if home.is_some_and(|account| account.as_str() != group) {
-        let text = "The resource group does not exist.";
-        return Err(Fault::new("EntityNotExists.ResourceGroup", 404, text));
-    }
+    check_resource_group(p.required("ResourceGroupId")?, home)?;
     let attach = action == "AttachPolicy";
     match p.required("PrincipalType")? {
         "IMSUser" => {
@@ -423,6 +418,13 @@ fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<C
             Ok(match attach {
                 true => Command::AttachUserPolicy { user, policy },
                 false => Command::DetachUserPolicy { user, policy },
+            })
+        }
+        "IMSGroup" => {
+            let group = group_in(name, home)?;
+            Ok(match attach {
+                true => Command::AttachGroupPolicy { group, policy },
+                false => Command::DetachGroupPolicy { group, policy },
             })
         }
         "ServiceRole" => {
@@ -436,6 +438,50 @@ fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<C
     }
 }
 
+/// [src: ALIBABA.md 4.2]
+fn attachments(home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+    let is_system = match p.raw("PolicyType") {
+        None => None,
+        Some("System") => Some(true),
+        Some("Custom") => Some(false),
+        Some(_) => return Err(Fault::incorrect("PolicyType")),
+    };
+    if let Some(group) = p.raw("ResourceGroupId") {
+        check_resource_group(group, home)?;
+    }
+    let name = p.raw("PrincipalName");
+    let holder = match p.raw("PrincipalType") {
+        None if name.is_some() => return Err(Fault::missing("PrincipalType")),
+        None => None,
+        Some("IMSUser") => {
+            let user = name.map(|name| user_in("PrincipalName", name, home)).transpose()?;
+            Some(HolderFilter::User(user.map(|user| user.folded())))
+        }
+        Some("IMSGroup") => {
+            let group = name.map(|name| group_in(name, home)).transpose()?;
+            Some(HolderFilter::Group(group.map(|group| group.folded())))
+        }
+        Some("ServiceRole") => {
+            let role = name.map(|name| role_in(name, home)).transpose()?;
+            Some(HolderFilter::Role(role.map(|role| role.folded())))
+        }
+        Some(_) => return Err(Fault::incorrect("PrincipalType")),
+    };
+    let policy = p.optional_name("PolicyName", POLICY)?;
+    let wanted = Box::new(AttachmentFilter { policy, is_system, holder });
+    Ok(Command::ListPolicyAttachments { wanted, paging: p.numbered()? })
+}
+
+/// Only the account as a whole is there; it goes by its id.
+fn check_resource_group(group: &str, home: Option<&AccountId>) -> Result<(), Fault> {
+    // A caller without an account is refused by the guard, whatever it names.
+    if home.is_some_and(|account| account.as_str() != group) {
+        let text = "The resource group does not exist.";
+        return Err(Fault::new("EntityNotExists.ResourceGroup", 404, text));
+    }
+    Ok(())
+}
+
 fn user_in(parameter: &str, text: &str, home: Option<&AccountId>) -> Result<UserName, Fault> {
     let (name, domain) = text.split_once('@').ok_or_else(|| Fault::format(parameter))?;
     let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(|| Fault::format(parameter))?;
@@ -443,6 +489,16 @@ fn user_in(parameter: &str, text: &str, home: Option<&AccountId>) -> Result<User
         return Err(Fault::new("EntityNotExist.User", 404, "The user does not exist."));
     }
     UserName::parse(name).map_err(|_| Fault::format(parameter))
+}
+
+fn group_in(text: &str, home: Option<&AccountId>) -> Result<GroupName, Fault> {
+    let wrong = || Fault::format("PrincipalName");
+    let (name, domain) = text.split_once("@group.").ok_or_else(wrong)?;
+    let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(wrong)?;
+    if home.is_some_and(|home| home.as_str() != account) {
+        return Err(Fault::new("EntityNotExist.Group", 404, "The group does not exist."));
+    }
+    GroupName::parse(name).map_err(|_| wrong())
 }
 
 fn role_in(text: &str, home: Option<&AccountId>) -> Result<RoleName, Fault> {

@@ -69,6 +69,10 @@ pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
             json!({"Policies": {"Policy": rows}})
         }
         Output::Referrers(page) => referrers(page),
+        Output::Attachments(page) => {
+            let rows: Vec<Value> = page.items.iter().map(attachment).collect();
+            listed(asked, page, json!({"PolicyAttachments": {"PolicyAttachment": rows}}))
+        }
         Output::Key { key, secret, .. } => json!({"AccessKey": {
             "AccessKeyId": key.id,
             "AccessKeySecret": secret.expose(),
@@ -311,14 +315,14 @@ fn group(view: &GroupView) -> Value {
     all
 }
 
-fn kind(is_system: bool) -> &'static str {
+fn kind_of(is_system: bool) -> &'static str {
     if is_system { "System" } else { "Custom" }
 }
 
 fn policy(view: &PolicyView) -> Value {
     let mut all = json!({
         "PolicyName": view.name,
-        "PolicyType": kind(view.is_system),
+        "PolicyType": kind_of(view.is_system),
         "Description": view.description.as_ref().map_or("", Description::as_str),
         "DefaultVersion": format!("v{}", view.default_version),
         "CreateDate": iso_seconds(view.created_ms),
@@ -334,10 +338,33 @@ fn policy(view: &PolicyView) -> Value {
 fn attached(view: &AttachedView) -> Value {
     json!({
         "PolicyName": view.name,
-        "PolicyType": kind(view.is_system),
+        "PolicyType": kind_of(view.is_system),
         "Description": view.description.as_ref().map_or("", Description::as_str),
         "DefaultVersion": format!("v{}", view.default_version),
         "AttachDate": iso_seconds(view.attached_ms),
+    })
+}
+
+/// An attachment; the one resource group is the account. [src: ALIBABA.md 4.2]
+fn attachment(view: &AttachmentView) -> Value {
+    let (account, kind, domain) = match &view.entity {
+        EntityRef::User(account, _) => (account, "IMSUser", format!("{account}{USER_DOMAIN}")),
+        EntityRef::Group(account, _) => {
+            (account, "IMSGroup", format!("group.{account}{USER_DOMAIN}"))
+        }
+        EntityRef::Role(account, _) => {
+            (account, "ServiceRole", format!("role.{account}{ROLE_DOMAIN}"))
+        }
+    };
+    let policy = &view.policy;
+    json!({
+        "PolicyName": policy.name,
+        "PolicyType": kind_of(policy.is_system),
+        "Description": policy.description.as_ref().map_or("", Description::as_str),
+        "AttachDate": iso_seconds(policy.attached_ms),
+        "PrincipalName": format!("{}@{domain}", view.holder),
+        "PrincipalType": kind,
+        "ResourceGroupId": account,
     })
 }
 

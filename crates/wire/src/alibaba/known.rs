@@ -107,6 +107,7 @@ pub const DONE: &[(Product, &[&str])] = &[
             "GetServiceLinkedRoleDeletionStatus",
             "GetServiceLinkedRoleTemplate",
             "ListPolicies",
+            "ListPolicyAttachments",
             "ListPolicyVersions",
             "ListRoles",
             "SetDefaultPolicyVersion",

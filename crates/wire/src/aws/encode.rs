@@ -82,7 +82,9 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             paging(x, page.next.as_deref());
         }
         // The wire has no operations on these yet.
-        Output::OidcProvider { .. } | Output::OidcProviders(_) => return false,
+        Output::Attachments(_) | Output::OidcProvider { .. } | Output::OidcProviders(_) => {
+            return false;
+        }
         Output::NoProfiles => {
             x.within("InstanceProfiles", |_| {});
             x.text("IsTruncated", "false");
