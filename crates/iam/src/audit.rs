@@ -452,7 +452,9 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("region", region);
             put("resources", &resources.len());
         }
-        C::ListUsage { target } | C::ReleaseSessions { target } => put("role", &target.role),
+        C::ListUsage { target }
+        | C::ReleaseSessions { target }
+        | C::RetireServiceLinkedRole { target } => put("role", &target.role),
         C::EnrolService { service } => put("service", service),
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::GetService { service } => put("service", service),

@@ -624,6 +624,9 @@ pub enum Command {
     ReleaseSessions {
         target: LinkedTarget,
     },
+    RetireServiceLinkedRole {
+        target: LinkedTarget,
+    },
     EnrolService {
         service: ServiceName,
     },
@@ -704,7 +707,7 @@ impl Command {
             SetDefaultPolicyVersion DeletePolicyVersion DeletePolicy ListEntitiesForPolicy
             ListPolicyAttachments
             GetSessionToken GetAccessKeyInfo EnsureServiceLinkedRole RegisterUsage DeregisterUsage
-            ReconcileUsage ListUsage ReleaseSessions EnrolService RegisterService GetService
+            ReconcileUsage ListUsage ReleaseSessions RetireServiceLinkedRole EnrolService RegisterService GetService
             CreateAccount RecordUse CreateGroup GetGroup ListUsersForGroup ListGroups UpdateGroup
             DeleteGroup AddUserToGroup RemoveUserFromGroup ListGroupsForUser AttachGroupPolicy
             DetachGroupPolicy ListAttachedGroupPolicies PutGroupPolicy GetGroupPolicy

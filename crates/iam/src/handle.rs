@@ -87,7 +87,8 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         | C::DeregisterUsage { .. }
         | C::ReconcileUsage { .. }
         | C::ListUsage { .. }
-        | C::ReleaseSessions { .. } => run_for_service(tx, me, call),
+        | C::ReleaseSessions { .. }
+        | C::RetireServiceLinkedRole { .. } => run_for_service(tx, me, call),
         _ => run_in_account(tx, me, &call.command),
     }
 }

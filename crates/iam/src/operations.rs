@@ -225,6 +225,7 @@ operations! {
     ReconcileUsage                      Linkrole Write Role OwnService;
     ListUsage                           Linkrole Read  Role OwnService;
     ReleaseSessions                     Linkrole Write Role OwnService;
+    RetireServiceLinkedRole             Linkrole Write Role OwnService;
     EnrolService                        Linkrole Mint  None Operator;
     RegisterService                     Linkrole Mint  None Enrolment;
     ListServices                        Linkrole Read  None Authenticated;

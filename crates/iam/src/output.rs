@@ -295,6 +295,7 @@ pub enum Output {
         version: u64,
         changed: bool,
         ended_deletion: Option<TaskId>,
+        began_deletion: Option<TaskId>,
     },
     UsageList {
         role: RoleView,

@@ -347,6 +347,17 @@ pub enum SuffixRule {
     Optional,
 }
 
+/// When a role goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletionRule {
+    /// When somebody asks for it.
+    #[default]
+    Manual,
+    /// Also by itself, when its last registered use leaves.
+    Automatic,
+}
+
 /// A role that a linked service defines: trust by its principal, permissions by its policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Template {
@@ -358,6 +369,9 @@ pub struct Template {
     pub policy: PolicyName,
     /// Whether suffixes are allowed.
     pub suffix: SuffixRule,
+    /// When its roles go.
+    #[serde(default)]
+    pub deletion: DeletionRule,
     /// The description a role gets when the service has it made.
     pub description: Option<Description>,
     /// The permissions by version.

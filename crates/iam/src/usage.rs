@@ -32,7 +32,8 @@ pub fn run(tx: &mut Tx<'_>, service: &Service, command: &Command) -> Result<Outp
                 tx.delete(key(&row, region, resource));
                 bump(tx, &row, region);
             }
-            answer(tx, &row, region, changed, None)
+            let begun = if changed { left(tx, &row)? } else { None };
+            answer(tx, &row, region, changed, Deletion { ended: None, begun })
         }
         C::ReconcileUsage { target, region, after_version, resources } => {
             let row = find(tx, service, target)?;
@@ -57,6 +58,10 @@ pub fn run(tx: &mut Tx<'_>, service: &Service, command: &Command) -> Result<Outp
             let row = find(tx, service, target)?;
             release(tx, &row)
         }
+        C::RetireServiceLinkedRole { target } => {
+            let row = find(tx, service, target)?;
+            retire(tx, &row)
+        }
         _ => Err(Error::Internal("not an operation on usage")),
     }
 }
@@ -76,7 +81,7 @@ fn register(
         put(tx, row, region, resource);
         bump(tx, row, region);
     }
-    answer(tx, row, region, changed, ended)
+    answer(tx, row, region, changed, Deletion { ended, begun: None })
 }
 
 fn reconcile(
@@ -114,7 +119,8 @@ fn reconcile(
         put(tx, row, region, new);
     }
     bump(tx, row, region);
-    answer(tx, row, region, before != *resources, ended)
+    let begun = if resources.is_empty() && !before.is_empty() { left(tx, row)? } else { None };
+    answer(tx, row, region, before != *resources, Deletion { ended, begun })
 }
 
 /// Ends every session of a role, at once: from this change on none issued before is honoured, and
@@ -130,6 +136,43 @@ fn release(tx: &mut Tx<'_>, row: &Arc<Role>) -> Result<Output, Error> {
         last_expiry_ms: tx.now(),
     }));
     Ok(Output::Released { role: role::view(tx, &row), not_before_ms })
+}
+
+/// What a use did to the deletion of its role.
+struct Deletion {
+    /// The task that it ended.
+    ended: Option<TaskId>,
+    /// The task that it began.
+    begun: Option<TaskId>,
+}
+
+/// A use has left. If it was the last, and the template says so, the role goes too: its service has
+/// said with the manifest that a role without uses is one it is done with.
+fn left(tx: &mut Tx<'_>, row: &Arc<Role>) -> Result<Option<TaskId>, Error> {
+    let RoleKind::Linked(linked) = &row.kind else { return Ok(None) };
+    let template = tx.state().template(&linked.template.principal);
+    let rule = template.map(|(_, template)| template.deletion).unwrap_or_default();
+    if rule == DeletionRule::Manual || tx.state().usage_count(&row.id) > 0 {
+        return Ok(None);
+    }
+    match retire(tx, row) {
+        Ok(Output::Task(view)) => Ok(Some(view.task.id.clone())),
+        // The use is gone whatever becomes of the role; it can be asked for again.
+        Err(Error::QuotaExceeded(..)) => Ok(None),
+        Ok(_) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The service is done with a role: the same task as anybody's. Sessions are its own to end, so it
+/// need not wait for them; where a use is still registered nothing ends, and the task says so.
+fn retire(tx: &mut Tx<'_>, row: &Arc<Role>) -> Result<Output, Error> {
+    let submitted = deletion::submit(tx, &row.account, &row.name)?;
+    if tx.state().usage_count(&row.id) == 0 {
+        let live = tx.state().role_by_id(&row.id).cloned();
+        release(tx, live.as_ref().unwrap_or(row))?;
+    }
+    Ok(submitted)
 }
 
 /// The service's own role. Another's, an ordinary one and a missing one look alike.
@@ -199,13 +242,14 @@ fn answer(
     row: &Arc<Role>,
     region: &Region,
     changed: bool,
-    ended_deletion: Option<TaskId>,
+    deletion: Deletion,
 ) -> Result<Output, Error> {
     let live = tx.state().role_by_id(&row.id).unwrap_or(row);
     Ok(Output::Usage {
         role: role::view(tx, live),
         version: tx.state().usage_version(&row.id, region),
         changed,
-        ended_deletion,
+        ended_deletion: deletion.ended,
+        began_deletion: deletion.begun,
     })
 }

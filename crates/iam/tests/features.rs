@@ -470,6 +470,83 @@ fn row_35_36_37_38_41_a_deletion_is_a_task_that_says_why_it_failed_and_can_be_as
 }
 
 #[test]
+fn row_40_a_role_goes_with_its_last_use_or_when_its_service_is_done_with_it() {
+    let (mut world, people) = World::peopled(40);
+    let automatic = Template {
+        deletion: DeletionRule::Automatic,
+        ..template("auto.example.com", "ExampleAuto", SuffixRule::Refused)
+    };
+    let service = world.service(manifest("auto.example.com", "auto", vec![automatic]));
+    let name = "AWSServiceRoleForExampleAuto";
+    let gone = |world: &World| world.role_named(A, name).is_none();
+    let leave = |resource: &str| Command::DeregisterUsage {
+        target: target(A, name),
+        region: t("north-1"),
+        resource: t(resource),
+    };
+    let begun = |output: Output| match output {
+        Output::Usage { began_deletion, .. } => began_deletion,
+        other => panic!("{other:?}"),
+    };
+    let role = world.linked(&people.root, "auto.example.com");
+    // Nothing was ever registered: nothing leaves, and the role stays.
+    assert_eq!(begun(world.ok(&service, leave("a"))), None);
+    for resource in ["a", "b"] {
+        world.ok(&service, register(A, name, resource));
+    }
+    let arn = linked_arn(A, "auto.example.com", name);
+    let session = world.assume(&service, assume(&arn)).unwrap();
+    assert_eq!(begun(world.ok(&service, leave("a"))), None, "one is left");
+    let task = begun(world.ok(&service, leave("b"))).unwrap();
+    assert_eq!(world.last_event().response.get("deletionTaskId"), Some(&task.to_string()));
+    world.err(&session, Command::GetCallerIdentity);
+    world.finish(&task);
+    assert!(gone(&world));
+    // Told as a set, it is the same; a use that comes first wins.
+    let again = world.linked(&people.root, "auto.example.com");
+    assert_ne!(again.id, role.id);
+    world.ok(&service, register(A, name, "c"));
+    let version = world.state.usage_version(&again.id, &t("north-1"));
+    let empty = Command::ReconcileUsage {
+        target: target(A, name),
+        region: t("north-1"),
+        after_version: version,
+        resources: Default::default(),
+    };
+    let task = begun(world.ok(&service, empty)).unwrap();
+    let Output::Usage { ended_deletion, .. } = world.ok(&service, register(A, name, "d")) else {
+        panic!("no usage")
+    };
+    assert!(ended_deletion.is_none() || ended_deletion == Some(task.clone()));
+    world.finish(&task);
+    assert!(!gone(&world), "a use wins");
+    // Done with it: refused while something uses it, and its sessions live on.
+    let session = world.assume(&service, assume(&arn)).unwrap();
+    let retire = || Command::RetireServiceLinkedRole { target: target(A, name) };
+    let Output::Task(view) = world.ok(&service, retire()) else { panic!("no task") };
+    world.finish(&view.task.id);
+    assert!(!gone(&world));
+    world.ok(&session, Command::GetCallerIdentity);
+    let task = begun(world.ok(&service, leave("d"))).unwrap();
+    world.finish(&task);
+    assert!(gone(&world));
+    // A service retires no other's role, and a role of manual deletion stays when its last use leaves.
+    world.linked(&people.root, BACKUP);
+    let backup = || Command::RetireServiceLinkedRole { target: target(A, BACKUP_ROLE) };
+    assert!(matches!(world.err(&service, backup()), Error::NoSuchEntity(_)));
+    world.ok(&people.backup, register(A, BACKUP_ROLE, "v"));
+    let command = Command::DeregisterUsage {
+        target: target(A, BACKUP_ROLE),
+        region: t("north-1"),
+        resource: t("v"),
+    };
+    assert_eq!(begun(world.ok(&people.backup, command)), None);
+    let Output::Task(view) = world.ok(&people.backup, backup()) else { panic!("no task") };
+    world.finish(&view.task.id);
+    assert!(world.role_named(A, BACKUP_ROLE).is_none());
+}
+
+#[test]
 fn row_42_after_the_deletion_the_features_fail_clearly_and_can_be_enabled_again() {
     let (mut world, people) = world();
     world.linked(&people.root, BACKUP);

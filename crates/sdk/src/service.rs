@@ -82,6 +82,9 @@ pub struct UsageChange {
     pub changed: bool,
     /// The deletion that the use ended, if one was under way.
     pub ended_deletion: Option<String>,
+    /// The deletion that this began, as the manifest says for the last use of a role.
+    #[serde(default)]
+    pub began_deletion: Option<String>,
 }
 
 /// One use of a role.
@@ -361,6 +364,20 @@ impl Service {
     pub async fn release_sessions(&self, account: &str, role: &str) -> Result<(), Error> {
         let body = json!({ "account": account, "role": role });
         self.client.post("/v1/slr/release-sessions", &body).await.map(|_| ())
+    }
+
+    /// Has a role deleted that the service is done with: its feature is switched off. Sessions end where no use is
+    /// registered. Answers the task, which fails while uses are registered.
+    ///
+    /// Errors: as [`Service::register_usage`].
+    pub async fn retire(&self, account: &str, role: &str) -> Result<String, Error> {
+        #[derive(serde::Deserialize)]
+        struct Task {
+            task: String,
+        }
+        let body = json!({ "account": account, "role": role });
+        let task: Task = read(self.client.post("/v1/slr/retire", &body).await?, "a task")?;
+        Ok(task.task)
     }
 
     /// Opens a session of a role, and answers what to sign with in its name.

@@ -1,7 +1,7 @@
 //! Manifests: what a linked service says of itself, in TOML or JSON. Unknown members are errors.
 
 use iam::command::Manifest;
-use iam::rows::{Documents, PermissionsPolicy, SuffixRule, Template, UsageSource};
+use iam::rows::{DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource};
 use iam::text::*;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ pub struct RoleText {
     /// Whether a suffix is allowed.
     #[serde(default)]
     pub suffix: SuffixRule,
+    /// When its roles go.
+    #[serde(default)]
+    pub deletion: DeletionRule,
     /// The description a role gets when the service has it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -112,6 +115,7 @@ fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> 
         role: role.name.clone(),
         policy: field("policy_name", &role.policy_name)?,
         suffix: role.suffix,
+        deletion: role.deletion,
         description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,
@@ -143,6 +147,7 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         name: t.role.clone(),
         policy_name: t.policy.to_string(),
         suffix: t.suffix,
+        deletion: t.deletion,
         description: t.description.as_ref().map(ToString::to_string),
         policy: document(t, Dialect::Aws),
         ram_policy: document(t, Dialect::Alibaba),

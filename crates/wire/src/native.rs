@@ -286,6 +286,7 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
         }
         "/v1/slr/status" => status(&read::<TaskOnly>(body)?.task)?.into(),
         "/v1/slr/release-sessions" => Command::ReleaseSessions { target: target(body)? }.into(),
+        "/v1/slr/retire" => Command::RetireServiceLinkedRole { target: target(body)? }.into(),
         "/v1/usage/list" => Command::ListUsage { target: target(body)? }.into(),
         "/v1/usage/register" => {
             let Use { account, role, region, resource } = read(body)?;
@@ -347,6 +348,7 @@ pub const PATHS: &[&str] = &[
     "/v1/slr/delete",
     "/v1/slr/status",
     "/v1/slr/release-sessions",
+    "/v1/slr/retire",
     "/v1/usage/list",
     "/v1/usage/register",
     "/v1/usage/deregister",
@@ -509,11 +511,12 @@ fn body(output: &Output) -> Value {
             "caller": caller(view),
             "dialect": account_dialect,
         }),
-        Output::Usage { role: view, version, changed, ended_deletion } => json!({
+        Output::Usage { role: view, version, changed, ended_deletion, began_deletion } => json!({
             "role": role(view),
             "version": version,
             "changed": changed,
             "ended_deletion": ended_deletion.as_ref().map(TaskId::as_str),
+            "began_deletion": began_deletion.as_ref().map(TaskId::as_str),
         }),
         Output::UsageList { role: view, usages, versions, last_session_end_ms } => json!({
             "role": role(view),

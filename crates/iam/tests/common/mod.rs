@@ -156,6 +156,7 @@ pub fn template(principal: &str, role: &str, suffix: SuffixRule) -> Template {
         role: role.to_owned(),
         policy: t(&format!("{role}ServiceRolePolicy")),
         suffix,
+        deletion: DeletionRule::Manual,
         description: Some(t("Made by its service")),
         versions: BTreeMap::from([(
             1,

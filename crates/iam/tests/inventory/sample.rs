@@ -361,6 +361,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             resources: BTreeSet::from([t("vault-1")]),
         },
         O::ListUsage => C::ListUsage { target: own_role() },
+        O::RetireServiceLinkedRole => C::RetireServiceLinkedRole { target: own_role() },
         O::ReleaseSessions => C::ReleaseSessions { target: own_role() },
         O::EnrolService => C::EnrolService { service: t("next.example.com") },
         O::RegisterService => C::RegisterService {

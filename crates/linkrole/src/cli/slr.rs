@@ -77,6 +77,8 @@ pub enum SlrCommand {
     Usage(Target),
     /// End every session of a role; with the key of its service
     ReleaseSessions(Target),
+    /// Have a role deleted that its service is done with; with the key of its service
+    Retire(Target),
 }
 
 const HEADINGS: [&str; 5] = ["NAME", "SERVICE", "CREATED", "LAST USED", "ARN"];
@@ -146,6 +148,13 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             let usage = remote.post("/v1/usage/list", &body)?;
             output::print(output, &usage, &["REGION", "RESOURCE"], |v| {
                 output::rows(v, "/usages", &["/region", "/resource"])
+            })
+        }
+        SlrCommand::Retire(target) => {
+            let (remote, body) = of_service(&target)?;
+            let done = remote.post("/v1/slr/retire", &body)?;
+            output::print(output, &done, &["TASK", "STATUS"], |v| {
+                vec![vec![output::text(v, "/task"), output::text(v, "/status")]]
             })
         }
         SlrCommand::ReleaseSessions(target) => {

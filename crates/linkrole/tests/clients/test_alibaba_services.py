@@ -100,6 +100,40 @@ class Services(AlibabaCase):
             self.assertEqual(self.wait(task["DeletionTaskId"])["Status"], "SUCCEEDED")
             self.wrong(403, "NoPermission", None, "sts", "AssumeRole", self.keys, **assume)
 
+    def test_feature_40_a_role_goes_with_the_last_resource(self):
+        automatic = unseen()
+        automatic["role"][0]["deletion"] = "automatic"
+        principal, name = automatic["service"], "AliyunServiceRoleFor" + automatic["role"][0]["name"]
+        keys = self.server.service(automatic)
+        for _ in range(2):
+            self.ask("rm", "CreateServiceLinkedRole", ServiceName=principal)
+            self.ask_as(keys, "sts", "AssumeRole", RoleArn=self.arn(name), RoleSessionName="s1")
+            use = lambda verb, region: self.server.native(keys, f"/v1/usage/{verb}", {
+                "account": self.home, "role": name, "region": region, "resource": "instance-1"})
+            for region in ("cn-hangzhou", "cn-beijing"):
+                self.assertEqual(use("register", region)[0], 200)
+            status, answer = use("deregister", "cn-hangzhou")
+            self.assertEqual((status, answer["began_deletion"]), (200, None), "one is left")
+            status, answer = use("deregister", "cn-beijing")
+            task = answer["began_deletion"]
+            self.assertTrue(task, answer)
+            ended = self.wait(f"task/acs-service-role/{principal}/{name}/{task}")
+            self.assertEqual(ended["Status"], "SUCCEEDED")
+            self.wrong(404, "EntityNotExist.Role", None, "rm", "GetRole", RoleName=name)
+        events = self.ask("trail", "LookupEvents", **{
+            "LookupAttribute.1.Key": "User", "LookupAttribute.1.Value": principal,
+            "LookupAttribute.2.Key": "EventName",
+            "LookupAttribute.2.Value": "DeleteServiceLinkedRole"})["Events"]
+        self.assertEqual([e["resourceName"] for e in events], [name.lower()] * 2)
+        # The other way: the service says that its feature is switched off.
+        self.ask("rm", "CreateServiceLinkedRole", ServiceName=self.principal)
+        status, task = self.server.native(self.keys, "/v1/slr/retire", {
+            "account": self.home, "role": self.name})
+        self.assertEqual(status, 200, task)
+        ended = self.wait(f"task/acs-service-role/{self.principal}/{self.name}/"
+                          + task["task"].rsplit("/", 1)[1])
+        self.assertEqual(ended["Status"], "SUCCEEDED")
+
     def test_feature_07_a_call_is_decided_by_rams_policies(self):
         mine = f"acs:{self.signing}:cn-hangzhou:{self.home}:thing/"
         _, keys = self.user(allow(f"{self.signing}:Read*", resource=mine + "a*"))

@@ -331,6 +331,23 @@ class Life(Case):
                                             {**ask, "action": "iam:DeleteUser"})
         self.assertEqual(status, 400, "a service asks about its own actions")
 
+    def test_feature_40_a_role_goes_with_the_last_resource(self):
+        automatic = unseen()
+        automatic["role"][0]["deletion"] = "automatic"
+        principal, name = automatic["service"], "AWSServiceRoleFor" + automatic["role"][0]["name"]
+        keys = self.server.service(automatic)
+        for region in automatic["regions"]:
+            self.iam.create_service_linked_role(AWSServiceName=principal)
+            use = {**self.target(name), "region": region, "resource": "vault-1"}
+            self.assertEqual(self.server.native(keys, "/v1/usage/register", use)[0], 200)
+            status, answer = self.server.native(keys, "/v1/usage/deregister", use)
+            self.assertEqual(status, 200, answer)
+            task = f"task/aws-service-role/{principal}/{name}/{answer['began_deletion']}"
+            self.assertEqual(self.server.wait_deleted(self.iam, task)["Status"], "SUCCEEDED")
+            self.refused("NoSuchEntity", 404, None, self.iam.get_role, RoleName=name)
+            status, answer = self.server.native(keys, "/v1/usage/deregister", use)
+            self.assertEqual(status, 404, answer)
+
     def test_a_restart_in_mid_deletion(self):
         if self.server.kind != "disk":
             self.skipTest("nothing outlives a server in memory")

@@ -207,8 +207,7 @@ fn named(event: &Event) -> Vec<(String, String)> {
 
 /// An event in the vendor's shape. [src: ALIBABA.md 14.2]
 fn event(event: &Event) -> Value {
-    let operation = Operation::named(&event.operation);
-    let own_name = operation.map_or(event.operation.as_str(), |o| o.name(Dialect::Alibaba));
+    let own_name = own_name(event);
     let (service, version, called, host) = match &event.api {
         Some(api) => (api.product.as_str(), api.version.as_str(), api.name.as_str(), &api.host),
         None => (event.service.as_str(), "", own_name, &event.service),
@@ -265,6 +264,21 @@ fn event(event: &Event) -> Value {
         members.insert("errorMessage".to_owned(), json!(error));
     }
     all
+}
+
+/// What a call is named that came on no interface of the vendor. A linked service makes and deletes
+/// roles by calls of linkrole's own; to their account these are the vendor's two events.
+fn own_name(event: &Event) -> &str {
+    let Some(operation) = Operation::named(&event.operation) else { return &event.operation };
+    let began = event.response.contains_key("deletionTaskId");
+    match operation {
+        Operation::EnsureServiceLinkedRole => "CreateServiceLinkedRole",
+        Operation::RetireServiceLinkedRole => "DeleteServiceLinkedRole",
+        Operation::DeregisterUsage | Operation::ReconcileUsage if began => {
+            "DeleteServiceLinkedRole"
+        }
+        other => other.name(Dialect::Alibaba),
+    }
 }
 
 /// Names or types: `;` stands between the types.
