@@ -95,7 +95,7 @@ class OfDev(AlibabaCase):
             client("http").list_users()
         self.assertEqual(caught.exception.response["Error"]["Code"], "AccessDenied")
 
-    def test_the_credentials_library_assumes_a_role(self):
+    def test_the_credentials_library_assumes_a_role_and_refreshes(self):
         """It speaks HTTPS only and trusts its bundled file only, to which the certificate is added."""
         role = self.role()
         self.ask("ram", "AttachPolicyToRole", RoleName=role, PolicyType="System",
@@ -118,6 +118,14 @@ class OfDev(AlibabaCase):
                         separators=(",", ":"))))
                 first = provider.get_credential()
                 self.assertTrue(first.access_key_id.startswith("STS."))
+                # It refreshes what has less than a quarter of an hour left, which these have.
+                self.assertNotEqual(provider.get_credential().access_key_id, first.access_key_id)
+                lasting = Credentials(CredentialsConfig(
+                    type="ram_role_arn", access_key_id=self.admin.key,
+                    access_key_secret=self.admin.secret, role_arn=self.arn(role),
+                    role_session_name="lasting", sts_endpoint=self.place))
+                self.assertEqual(lasting.get_credential().access_key_id,
+                                 lasting.get_credential().access_key_id)
                 ram = Ram(openapi.Config(credential=provider, endpoint=self.place,
                                          protocol="https"))
                 names = [r.role_name for r in
