@@ -39,11 +39,55 @@ pub fn create(
         dialect,
         created_ms: tx.now(),
         role_quota: role_quota.unwrap_or(limits::ROLES_PER_ACCOUNT),
+        alias: None,
     };
     tx.put(Row::Account(account.clone()));
     tx.note("accountId", id.to_string());
     let (key, secret) = access_key::make(tx, KeyOwner::Root(id))?;
     Ok(Output::Account { account: account.into(), key, secret })
+}
+
+/// Gives an account an alias, in place of the one it had.
+///
+/// Errors: `AlreadyExists` for one that another account has.
+pub fn set_alias(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    alias: &AccountAlias,
+) -> Result<Output, Error> {
+    if tx.state().account_of_alias(alias).is_some_and(|holder| holder != account) {
+        return Err(Error::AlreadyExists(Entity::Alias(alias.to_string())));
+    }
+    let alias = Some(alias.clone());
+    let row = Account { alias, ..(*find(tx, account)?).clone() };
+    tx.put(Row::Account(row));
+    Ok(Output::Done)
+}
+
+/// Takes an account's alias away; where one is named, only that.
+///
+/// Errors: `NoSuchEntity` for one that the account does not have.
+pub fn clear_alias(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    alias: Option<&AccountAlias>,
+) -> Result<Output, Error> {
+    let row = find(tx, account)?;
+    if let Some(named) = alias
+        && row.alias.as_ref() != Some(named)
+    {
+        return Err(Error::NoSuchEntity(Entity::Alias(named.to_string())));
+    }
+    if row.alias.is_some() {
+        tx.put(Row::Account(Account { alias: None, ..(*row).clone() }));
+    }
+    Ok(Output::Done)
+}
+
+/// An account. Errors: `NoSuchEntity`.
+pub fn find(tx: &Tx<'_>, account: &AccountId) -> Result<std::sync::Arc<Account>, Error> {
+    let found = tx.state().account(account).cloned();
+    found.ok_or_else(|| Error::NoSuchEntity(Entity::Account(account.to_string())))
 }
 
 fn free_id(tx: &mut Tx<'_>, digits: usize) -> Result<AccountId, Error> {

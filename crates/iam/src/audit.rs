@@ -404,6 +404,8 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("policyArn", &policy.text);
             put("versionId", &format!("v{version}"));
         }
+        C::CreateAccountAlias { alias } => put("accountAlias", alias),
+        C::DeleteAccountAlias { alias } => alias.iter().for_each(|a| put("accountAlias", a)),
         C::CreateOpenIDConnectProvider(asked) => {
             put("oIDCProviderName", &asked.name);
             put("issuerUrl", &asked.issuer);
@@ -469,6 +471,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListGroups { prefix, .. }
         | C::ListPolicies { prefix, .. } => put("pathPrefix", prefix),
         C::ListPolicyAttachments { .. }
+        | C::ListAccountAliases
         | C::ListOpenIDConnectProviders { .. }
         | C::GetCallerIdentity
         | C::LookupEvents

@@ -557,6 +557,13 @@ pub enum Command {
         paging: Paging,
     },
     CreateOpenIDConnectProvider(Box<NewOidcProvider>),
+    CreateAccountAlias {
+        alias: AccountAlias,
+    },
+    DeleteAccountAlias {
+        alias: Option<AccountAlias>,
+    },
+    ListAccountAliases,
     GetOpenIDConnectProvider {
         provider: ProviderName,
     },
@@ -688,12 +695,12 @@ impl Command {
     /// The row of the operation table that this command belongs to.
     pub fn operation(&self) -> Operation {
         operation_of!(self:
-            GetCallerIdentity LookupEvents ListServices ListAccounts ReadTrail Sweep;
+            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep;
             AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            DeleteRole CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
             RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies

@@ -64,6 +64,8 @@ pub enum Entity {
     Service(String),
     /// An account.
     Account(String),
+    /// An account's alias.
+    Alias(String),
 }
 
 /// A number that would be exceeded.

@@ -167,6 +167,9 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::ListInstanceProfilesForRole { .. }
         | C::AddRoleToInstanceProfile { .. }
         | C::RemoveRoleFromInstanceProfile { .. } => role::run(tx, &account, command),
+        C::CreateAccountAlias { alias } => account::set_alias(tx, &account, alias),
+        C::DeleteAccountAlias { alias } => account::clear_alias(tx, &account, alias.as_ref()),
+        C::ListAccountAliases => Ok(Output::Alias(account::find(tx, &account)?.alias.clone())),
         C::CreateOpenIDConnectProvider(_)
         | C::GetOpenIDConnectProvider { .. }
         | C::ListOpenIDConnectProviders { .. }

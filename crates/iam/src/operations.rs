@@ -204,6 +204,9 @@ operations! {
     TagPolicy                           Iam Write Policy Policy;
     UntagPolicy                         Iam Write Policy Policy;
     ListPolicyTags                      Iam Read  Policy Policy;
+    CreateAccountAlias                  Iam Write None Policy;
+    DeleteAccountAlias                  Iam Write None Policy;
+    ListAccountAliases                  Iam Read  None Policy;
     CreateOpenIDConnectProvider         Iam Write OidcProvider Policy;
     GetOpenIDConnectProvider            Iam Read  OidcProvider Policy;
     ListOpenIDConnectProviders          Iam Read  None Policy;
@@ -268,6 +271,9 @@ impl Operation {
             Self::AttachGroupPolicy => "AttachPolicyToGroup",
             Self::DetachGroupPolicy => "DetachPolicyFromGroup",
             Self::ListAttachedGroupPolicies => "ListPoliciesForGroup",
+            Self::CreateAccountAlias => "SetAccountAlias",
+            Self::DeleteAccountAlias => "ClearAccountAlias",
+            Self::ListAccountAliases => "GetAccountAlias",
             Self::CreateOpenIDConnectProvider => "CreateOIDCProvider",
             Self::GetOpenIDConnectProvider => "GetOIDCProvider",
             Self::ListOpenIDConnectProviders => "ListOIDCProviders",

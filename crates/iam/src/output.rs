@@ -252,6 +252,7 @@ pub enum Output {
     Attachments(Page<AttachmentView>),
     Referrers(Page<Referrer>),
     Tags(Page<TagView>),
+    Alias(Option<AccountAlias>),
     OidcProvider {
         arn: String,
         provider: Arc<OidcProvider>,

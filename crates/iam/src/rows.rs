@@ -23,6 +23,9 @@ pub struct Account {
     pub created_ms: i64,
     /// Roles after which an ordinary role is refused.
     pub role_quota: u32,
+    /// The name it goes by beside its id; no two accounts have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<AccountAlias>,
 }
 
 /// A user.

@@ -44,6 +44,7 @@ pub struct State {
     accounts: OrdMap<AccountId, Arc<Account>>,
     users: Named<User>,
     groups: Named<Group>,
+    aliases: OrdMap<AccountAlias, AccountId>,
     oidc_providers: Named<OidcProvider>,
     group_ids: OrdMap<GroupId, (AccountId, Folded)>,
     memberships: OrdSet<(UserId, AccountId, Folded)>,
@@ -89,7 +90,15 @@ impl State {
 
     fn put(&mut self, row: Row) {
         match row {
-            Row::Account(r) => drop(self.accounts.insert(r.id.clone(), Arc::new(r))),
+            Row::Account(r) => {
+                if let Some(old) = self.accounts.get(&r.id).and_then(|old| old.alias.clone()) {
+                    self.aliases.remove(&old);
+                }
+                if let Some(alias) = &r.alias {
+                    self.aliases.insert(alias.clone(), r.id.clone());
+                }
+                self.accounts.insert(r.id.clone(), Arc::new(r));
+            }
             Row::User(r) => {
                 let at = (r.account.clone(), r.name.folded());
                 self.link(&EntityRef::User(at.0.clone(), at.1.clone()), &r.grants);
@@ -171,7 +180,11 @@ impl State {
 
     fn forget(&mut self, key: &Key) {
         match key {
-            Key::Account(id) => drop(self.accounts.remove(id)),
+            Key::Account(id) => {
+                if let Some(alias) = self.accounts.remove(id).and_then(|r| r.alias.clone()) {
+                    self.aliases.remove(&alias);
+                }
+            }
             Key::User(account, name) => {
                 if let Some(r) = self.users.remove(&(account.clone(), name.clone())) {
                     self.unlink(&EntityRef::User(account.clone(), name.clone()), &r.grants);
@@ -350,6 +363,11 @@ impl State {
             .flat_map(|from| self.memberships.range(from..))
             .take_while(move |(member, _, _)| *member == user)
             .filter_map(|(_, account, name)| self.group(account, name))
+    }
+
+    /// The account that goes by an alias.
+    pub fn account_of_alias(&self, alias: &AccountAlias) -> Option<&AccountId> {
+        self.aliases.get(alias)
     }
 
     /// A provider of identities by its folded name.

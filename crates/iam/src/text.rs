@@ -109,6 +109,11 @@ fn is_service(text: &str) -> bool {
         })
 }
 
+/// Small letters, digits and single dashes, not at an end.
+fn is_alias(text: &str) -> bool {
+    is_region(text) && !text.starts_with('-') && !text.ends_with('-') && !text.contains("--")
+}
+
 fn is_region(text: &str) -> bool {
     every(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
@@ -233,6 +238,8 @@ macro_rules! texts {
 texts! {
     /// An account: 12 digits in the AWS dialect, 16 in the Alibaba dialect.
     AccountId: 12..=16, "\\d{12}", is_account;
+    /// The name an account goes by beside its id.
+    AccountAlias: 3..=63, "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", is_alias;
     /// A role's name, unique in its account ignoring case; never changed.
     RoleName: 1..=64, "[\\w+=,.@-]+", is_name;
     /// A user's name, unique in its account ignoring case.

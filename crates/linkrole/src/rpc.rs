@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use store::{EntryQuery, Store};
 use wire::alibaba::actiontrail::Lookup;
 use wire::alibaba::fault::{Fault, UNFIT, fault, refused_token, token_fault, wrong_token};
-use wire::alibaba::{self, Asked};
+use wire::alibaba::{self, Asked, Home};
 use wire::http::{Request, Response};
 use wire::sign_acs::{self, Presented};
 
@@ -55,7 +55,11 @@ impl<S: Store> Server<S> {
         let told = |error: &Error| fault(Operation::GetCallerIdentity, error);
         let now_ms = self.engine.now_ms();
         let me = caller::resolve(&state, &caller, now_ms).map_err(|e| told(&e))?;
-        let command = asked.command(me.account.as_ref())?;
+        let home = me.account.clone().map(|account| Home {
+            alias: state.account(&account).and_then(|row| row.alias.clone()),
+            account,
+        });
+        let command = asked.command(home.as_ref())?;
         let lookup = asked.lookup(now_ms)?;
         let region = asked.parameters.get("RegionId").cloned().unwrap_or_default();
         self.note_use(&state, &caller, &region, asked.product.name());
@@ -92,7 +96,7 @@ impl<S: Store> Server<S> {
                 let members = self.look_up(account, &wanted).await?;
                 Ok(asked.success(members, id))
             }
-            _ => Ok(asked.answer(&output, id)),
+            _ => Ok(asked.answer(&output, home.as_ref(), id)),
         }
     }
 

@@ -778,6 +778,44 @@ class Errors(AlibabaCase):
                    "The user CAN NOT has any attached policy while deleting the user.", "ram",
                    "DeleteUser", **user)
 
+    def test_an_alias_names_the_account(self):
+        ram, ims = self.sdk("ram"), self.sdk("ims")
+        get = lambda: ram.get_account_alias().body.account_alias
+        self.assertEqual(get(), self.home)
+        alias = "a" + secrets.token_hex(4)
+        ram.set_account_alias(ram_models.SetAccountAliasRequest(account_alias=alias))
+        try:
+            self.assertEqual(get(), alias)
+            name, _ = self.user()
+            role = self.role()
+            for label in (alias, self.home):
+                found = ims.get_user(ims_models.GetUserRequest(
+                    user_principal_name=f"{name}@{label}.onaliyun.com")).body.user
+                self.assertEqual(found.user_principal_name, f"{name}@{alias}.onaliyun.com")
+            shown = self.ask("rm", "GetRole", RoleName=role)["Role"]
+            self.assertEqual(shown["RolePrincipalName"],
+                             f"{role}@role.{alias}.onaliyunservice.com")
+            self.ask("rm", "AttachPolicy", PolicyType="System", ResourceGroupId=self.home,
+                     PolicyName="AliyunRAMReadOnlyAccess", PrincipalType="ServiceRole",
+                     PrincipalName=shown["RolePrincipalName"])
+            self.wrong(404, "EntityNotExist.User", None, "ims", "GetUser",
+                       UserPrincipalName=f"{name}@a{alias}.onaliyun.com")
+            made = self.server.must("/v1/accounts/create", {"dialect": "alibaba"})
+            other = Keys(made["access_key_id"], made["secret_access_key"])
+            self.wrong(409, "EntityAlreadyExists.AccountAlias", None, "ram", "SetAccountAlias",
+                       other, AccountAlias=alias)
+            for wrong in ("ab", "a--b", "-ab", "ab-", "Abc", "a" * 33):
+                answer = self.wrong(400, f"InvalidParameter.AccountAlias.{self.why(wrong)}", None,
+                                    "ram", "SetAccountAlias", AccountAlias=wrong)
+                self.assertIn("AccountAlias", answer["Message"])
+        finally:
+            ram.clear_account_alias()
+        self.assertEqual(get(), self.home)
+
+    @staticmethod
+    def why(alias):
+        return "InvalidChars" if 3 <= len(alias) <= 32 else "Length"
+
     def test_attachments_are_listed(self):
         manager = self.sdk("rm")
         name, _ = self.user(allow("x:y"))

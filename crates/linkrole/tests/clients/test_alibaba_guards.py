@@ -43,7 +43,7 @@ class Guards(AlibabaCase):
             "Principal": {"RAM": [f"acs:ram::{self.home}:root"]}}]})
         document = json.dumps(allow("x:y"))
         policy = {"PolicyType": "Custom", "PolicyName": word}
-        created = {"CreateUser": name, "CreateGroup": {"GroupName": word},
+        created = {"SetAccountAlias": {"AccountAlias": word}, "CreateUser": name, "CreateGroup": {"GroupName": word},
                    "CreatePolicy": {"PolicyName": word, "PolicyDocument": document},
                    "CreateRole": {"RoleName": word, "AssumeRolePolicyDocument": trust},
                    "CreateServiceLinkedRole": {"ServiceName": self.manifest["service"],
@@ -52,7 +52,7 @@ class Guards(AlibabaCase):
             return created[action]
         if action in ("ListUsers", "ListRoles", "ListPolicies", "ListGroups", "GetCallerIdentity",
                       "LookupEvents", "ListOIDCProviders", "AssumeRoleWithOIDC",
-                      "ListPolicyAttachments"):
+                      "ListPolicyAttachments", "GetAccountAlias", "ClearAccountAlias"):
             return {}
         if action == "GetServiceLinkedRoleTemplate":
             return {"ServiceName": self.manifest["service"]}

@@ -151,6 +151,24 @@ class Operations(Case):
         self.refused("NoSuchEntity", 404, f"The user with name {name} cannot be found.",
                      self.iam.get_user, UserName=name)
 
+    def test_account_aliases(self):
+        iam = self.iam
+        first, second = ("a" + secrets.token_hex(4) for _ in range(2))
+        self.assertEqual(iam.list_account_aliases()["AccountAliases"], [])
+        iam.create_account_alias(AccountAlias=first)
+        iam.create_account_alias(AccountAlias=second)
+        self.assertEqual(iam.list_account_aliases()["AccountAliases"], [second])
+        made = self.server.must("/v1/accounts/create", {})
+        other = self.server.client("iam", Keys(made["access_key_id"], made["secret_access_key"]))
+        self.refused("EntityAlreadyExists", 409, f"The account alias {second} already exists.",
+                     other.create_account_alias, AccountAlias=second)
+        other.create_account_alias(AccountAlias=first)
+        self.refused("NoSuchEntity", 404, None, iam.delete_account_alias, AccountAlias=first)
+        self.refused("ValidationError", 400, None, iam.create_account_alias, AccountAlias="a--b")
+        iam.delete_account_alias(AccountAlias=second)
+        self.assertEqual(iam.list_account_aliases()["AccountAliases"], [])
+        other.create_account_alias(AccountAlias=second)
+
     def test_tags(self):
         iam = self.iam
         trust = json.dumps({"Version": "2012-10-17", "Statement": [{

@@ -1,8 +1,8 @@
 //! From the parameters of an RPC request to a command.
 
-use super::Product;
 use super::fault::Fault;
-use super::params::{GROUP, NEW_ROLE, POLICY, Params, ROLE, SESSION, SUFFIX, USER};
+use super::params::{ALIAS, GROUP, NEW_ROLE, POLICY, Params, ROLE, SESSION, SUFFIX, USER};
+use super::{Home, Product};
 use iam::command::*;
 use iam::limits;
 use iam::rows::{KeyStatus, Profile};
@@ -19,7 +19,7 @@ pub const ROLE_DOMAIN: &str = ".onaliyunservice.com";
 pub fn command(
     product: Product,
     action: &str,
-    home: Option<&AccountId>,
+    home: Option<&Home>,
     p: Params<'_>,
 ) -> Result<Command, Fault> {
     match product {
@@ -36,6 +36,11 @@ pub fn command(
         Product::Ram => match action {
             "ListRoles" => list_roles(p, p.marked()?),
             "ListPolicies" => list_policies(p, p.marked()?),
+            "SetAccountAlias" => {
+                Ok(Command::CreateAccountAlias { alias: p.name("AccountAlias", ALIAS)? })
+            }
+            "GetAccountAlias" => Ok(Command::ListAccountAliases),
+            "ClearAccountAlias" => Ok(Command::DeleteAccountAlias { alias: None }),
             "TagResources" | "UntagResources" | "ListTagResources" => tagging(action, p),
             _ => ram(action, p),
         },
@@ -248,7 +253,7 @@ fn tagging(action: &str, p: Params<'_>) -> Result<Command, Fault> {
 }
 
 /// Tags of users, by principal name or id. [src: the vendor's model of IMS]
-fn user_tagging(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+fn user_tagging(action: &str, home: Option<&Home>, p: Params<'_>) -> Result<Command, Fault> {
     if p.required("ResourceType")? != "user" {
         return Err(Fault::incorrect("ResourceType"));
     }
@@ -289,7 +294,7 @@ fn tag_command(
 }
 
 /// Users by principal name; the rest as RAM has it. [src: ALIBABA.md 4.3]
-fn ims(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+fn ims(action: &str, home: Option<&Home>, p: Params<'_>) -> Result<Command, Fault> {
     let named = |parameter: &str| {
         let text = p.raw(parameter);
         text.map(|text| user_in(parameter, text, home)).transpose()
@@ -407,7 +412,7 @@ fn access_key(action: &str, user: Option<UserName>, p: Params<'_>) -> Result<Com
 }
 
 /// Attaches by principal name. [src: ALIBABA.md 4.2]
-fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+fn attachment(action: &str, home: Option<&Home>, p: Params<'_>) -> Result<Command, Fault> {
     let policy = p.typed_policy()?;
     let name = p.required("PrincipalName")?;
     check_resource_group(p.required("ResourceGroupId")?, home)?;
@@ -439,7 +444,7 @@ fn attachment(action: &str, home: Option<&AccountId>, p: Params<'_>) -> Result<C
 }
 
 /// [src: ALIBABA.md 4.2]
-fn attachments(home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault> {
+fn attachments(home: Option<&Home>, p: Params<'_>) -> Result<Command, Fault> {
     let is_system = match p.raw("PolicyType") {
         None => None,
         Some("System") => Some(true),
@@ -473,39 +478,39 @@ fn attachments(home: Option<&AccountId>, p: Params<'_>) -> Result<Command, Fault
 }
 
 /// Only the account as a whole is there; it goes by its id.
-fn check_resource_group(group: &str, home: Option<&AccountId>) -> Result<(), Fault> {
+fn check_resource_group(group: &str, home: Option<&Home>) -> Result<(), Fault> {
     // A caller without an account is refused by the guard, whatever it names.
-    if home.is_some_and(|account| account.as_str() != group) {
+    if home.is_some_and(|home| home.account.as_str() != group) {
         let text = "The resource group does not exist.";
         return Err(Fault::new("EntityNotExists.ResourceGroup", 404, text));
     }
     Ok(())
 }
 
-fn user_in(parameter: &str, text: &str, home: Option<&AccountId>) -> Result<UserName, Fault> {
+fn user_in(parameter: &str, text: &str, home: Option<&Home>) -> Result<UserName, Fault> {
     let (name, domain) = text.split_once('@').ok_or_else(|| Fault::format(parameter))?;
     let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(|| Fault::format(parameter))?;
-    if home.is_some_and(|home| home.as_str() != account) {
+    if home.is_some_and(|home| !home.is(account)) {
         return Err(Fault::new("EntityNotExist.User", 404, "The user does not exist."));
     }
     UserName::parse(name).map_err(|_| Fault::format(parameter))
 }
 
-fn group_in(text: &str, home: Option<&AccountId>) -> Result<GroupName, Fault> {
+fn group_in(text: &str, home: Option<&Home>) -> Result<GroupName, Fault> {
     let wrong = || Fault::format("PrincipalName");
     let (name, domain) = text.split_once("@group.").ok_or_else(wrong)?;
     let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(wrong)?;
-    if home.is_some_and(|home| home.as_str() != account) {
+    if home.is_some_and(|home| !home.is(account)) {
         return Err(Fault::new("EntityNotExist.Group", 404, "The group does not exist."));
     }
     GroupName::parse(name).map_err(|_| wrong())
 }
 
-fn role_in(text: &str, home: Option<&AccountId>) -> Result<RoleName, Fault> {
+fn role_in(text: &str, home: Option<&Home>) -> Result<RoleName, Fault> {
     let wrong = || Fault::format("PrincipalName");
     let (name, domain) = text.split_once("@role.").ok_or_else(wrong)?;
     let account = domain.strip_suffix(ROLE_DOMAIN).ok_or_else(wrong)?;
-    if home.is_some_and(|home| home.as_str() != account) {
+    if home.is_some_and(|home| !home.is(account)) {
         return Err(Fault::new("EntityNotExist.Role", 404, "The role does not exist."));
     }
     RoleName::parse(name).map_err(|_| wrong())

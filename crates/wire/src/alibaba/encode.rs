@@ -4,7 +4,7 @@
 //! a secret: it stands in the answer that makes it and nowhere else. [src: ALIBABA.md 3.2 and 4]
 
 use super::decode::{ROLE_DOMAIN, USER_DOMAIN};
-use super::{Asked, Product};
+use super::{Asked, Home, Product};
 use crate::clock::iso_seconds;
 use iam::output::*;
 use iam::rows::*;
@@ -14,17 +14,17 @@ use policy::Dialect;
 use serde_json::{Map, Value, json};
 
 /// The members of an answer, without the request's id.
-pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
+pub fn members(asked: &Asked, home: Option<&Home>, output: &Output) -> Map<String, Value> {
     let value = match output {
-        Output::Role(view) => json!({"Role": role(asked, view, Form::Whole)}),
+        Output::Role(view) => json!({"Role": role(asked, home, view, Form::Whole)}),
         Output::Roles(page) => {
             let rows: Vec<Value> =
-                page.items.iter().map(|view| role(asked, view, Form::Listed)).collect();
+                page.items.iter().map(|view| role(asked, home, view, Form::Listed)).collect();
             listed(asked, page, json!({"Roles": {"Role": rows}}))
         }
-        Output::User(view) => json!({"User": user(asked, view)}),
+        Output::User(view) => json!({"User": user(asked, home, view)}),
         Output::Users(page) => {
-            let rows: Vec<Value> = page.items.iter().map(|view| user(asked, view)).collect();
+            let rows: Vec<Value> = page.items.iter().map(|view| user(asked, home, view)).collect();
             listed(asked, page, json!({"Users": {"User": rows}}))
         }
         Output::Group(view) => json!({"Group": group(view)}),
@@ -70,7 +70,7 @@ pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
         }
         Output::Referrers(page) => referrers(page),
         Output::Attachments(page) => {
-            let rows: Vec<Value> = page.items.iter().map(attachment).collect();
+            let rows: Vec<Value> = page.items.iter().map(|view| attachment(home, view)).collect();
             listed(asked, page, json!({"PolicyAttachments": {"PolicyAttachment": rows}}))
         }
         Output::Key { key, secret, .. } => json!({"AccessKey": {
@@ -121,6 +121,11 @@ pub fn members(asked: &Asked, output: &Output) -> Map<String, Value> {
                 page.items.iter().map(|(arn, row)| oidc_provider(arn, row)).collect();
             listed(asked, page, json!({"OIDCProviders": {"OIDCProvider": rows}}))
         }
+        // Without an alias the account goes by its id.
+        Output::Alias(alias) => json!({"AccountAlias": alias.as_ref().map_or_else(
+            || home.map_or("", |home| home.account.as_str()),
+            AccountAlias::as_str,
+        )}),
         Output::Task(view) => task(asked, view),
         Output::Templates(list) => templates(list),
         Output::Session { credentials, assumed, source_identity, .. } => {
@@ -183,7 +188,7 @@ enum Form {
     Whole,
 }
 
-fn role(asked: &Asked, view: &RoleView, form: Form) -> Value {
+fn role(asked: &Asked, home: Option<&Home>, view: &RoleView, form: Form) -> Value {
     let role = &view.role;
     let is_manager = asked.product == Product::ResourceManager;
     let linked = matches!(role.kind, RoleKind::Linked(_));
@@ -204,7 +209,7 @@ fn role(asked: &Asked, view: &RoleView, form: Form) -> Value {
     }
     // RAM's list does not tell them apart; that of the resource manager does. [src: ALIBABA.md 4.2]
     if form == Form::Whole || is_manager {
-        let name = format!("{}@role.{}{ROLE_DOMAIN}", role.name, role.account);
+        let name = format!("{}@role.{}{ROLE_DOMAIN}", role.name, Home::label(home, &role.account));
         merge(&mut all, json!({"IsServiceLinkedRole": linked, "RolePrincipalName": name}));
         if let Some(task) = &view.deletion {
             let shown = json!({
@@ -279,7 +284,7 @@ fn changed(updated_ms: i64, created_ms: i64) -> i64 {
     if updated_ms == 0 { created_ms } else { updated_ms }
 }
 
-fn user(asked: &Asked, view: &UserView) -> Value {
+fn user(asked: &Asked, home: Option<&Home>, view: &UserView) -> Value {
     let Some(user) = &view.user else { return json!({}) };
     let note = |text: &Option<Note>| text.as_ref().map_or("", Note::as_str).to_owned();
     let mut all = json!({
@@ -293,7 +298,7 @@ fn user(asked: &Asked, view: &UserView) -> Value {
     });
     match asked.product {
         Product::Ims => {
-            let name = format!("{}@{}{USER_DOMAIN}", user.name, user.account);
+            let name = format!("{}@{}{USER_DOMAIN}", user.name, Home::label(home, &user.account));
             merge(&mut all, json!({"UserPrincipalName": name, "ProvisionType": "Manual"}));
         }
         _ => merge(&mut all, json!({"UserName": user.name})),
@@ -346,14 +351,16 @@ fn attached(view: &AttachedView) -> Value {
 }
 
 /// An attachment; the one resource group is the account. [src: ALIBABA.md 4.2]
-fn attachment(view: &AttachmentView) -> Value {
+fn attachment(home: Option<&Home>, view: &AttachmentView) -> Value {
     let (account, kind, domain) = match &view.entity {
-        EntityRef::User(account, _) => (account, "IMSUser", format!("{account}{USER_DOMAIN}")),
+        EntityRef::User(account, _) => {
+            (account, "IMSUser", format!("{}{USER_DOMAIN}", Home::label(home, account)))
+        }
         EntityRef::Group(account, _) => {
-            (account, "IMSGroup", format!("group.{account}{USER_DOMAIN}"))
+            (account, "IMSGroup", format!("group.{}{USER_DOMAIN}", Home::label(home, account)))
         }
         EntityRef::Role(account, _) => {
-            (account, "ServiceRole", format!("role.{account}{ROLE_DOMAIN}"))
+            (account, "ServiceRole", format!("role.{}{ROLE_DOMAIN}", Home::label(home, account)))
         }
     };
     let policy = &view.policy;

@@ -263,6 +263,7 @@ fn missing(entity: &Entity) -> Fault {
         }
         Entity::AccessKey(_) => ("User.AccessKey", "The user access key does not exist."),
         Entity::OidcProvider(_) => ("OIDCProvider", "The OIDC provider does not exist."),
+        Entity::Alias(_) => ("AccountAlias", "The account alias does not exist."),
         Entity::DeletionTask => {
             ("ServiceLinkedRole.DeletionTask", "The deletion task for the given ID does not exist.")
         }
@@ -290,6 +291,7 @@ fn exists(entity: &Entity) -> Fault {
         Entity::UserAttachment(_) => {
             ("User.Policy", "The user has already been attached this policy.")
         }
+        Entity::Alias(_) => ("AccountAlias", "The account alias does already EXIST."),
         Entity::OidcProvider(_) => {
             ("OIDCProvider", "The OIDC provider or its issuer does already EXIST.")
         }

@@ -20,7 +20,7 @@ use iam::caller::WebToken;
 use iam::command::Command;
 use iam::error::Error;
 use iam::output::Output;
-use iam::text::AccountId;
+use iam::text::{AccountAlias, AccountId};
 use params::Params;
 use policy::name;
 use serde_json::{Map, Value, json};
@@ -119,6 +119,29 @@ pub struct Asked {
     as_xml: bool,
 }
 
+/// The account of a caller, and what it goes by in names of users and roles.
+pub struct Home {
+    /// The account.
+    pub account: AccountId,
+    /// Its alias, if it has one.
+    pub alias: Option<AccountAlias>,
+}
+
+impl Home {
+    /// Whether a domain's first label is this account: by its alias or by its id.
+    pub fn is(&self, label: &str) -> bool {
+        self.account.as_str() == label
+            || self.alias.as_ref().is_some_and(|alias| alias.as_str() == label)
+    }
+
+    /// The first label of the domain of an account's names.
+    fn label<'a>(home: Option<&'a Self>, account: &'a AccountId) -> &'a str {
+        let alias =
+            home.filter(|home| home.account == *account).and_then(|home| home.alias.as_ref());
+        alias.map_or(account.as_str(), AccountAlias::as_str)
+    }
+}
+
 /// A token of a provider, not believed yet.
 pub struct ByToken {
     /// The account of the provider.
@@ -160,7 +183,7 @@ impl Asked {
     /// Reads the command, for a caller of this account.
     ///
     /// Errors: the vendor's own for parameters that do not fit.
-    pub fn command(&self, home: Option<&AccountId>) -> Result<Command, Fault> {
+    pub fn command(&self, home: Option<&Home>) -> Result<Command, Fault> {
         decode::command(self.product, self.action, home, Params(&self.parameters))
     }
 
@@ -178,8 +201,8 @@ impl Asked {
     }
 
     /// Writes an answer.
-    pub fn answer(&self, output: &Output, id: &str) -> Response {
-        self.success(encode::members(self, output), id)
+    pub fn answer(&self, output: &Output, home: Option<&Home>, id: &str) -> Response {
+        self.success(encode::members(self, home, output), id)
     }
 
     /// Writes an answer out of its members.
@@ -220,7 +243,7 @@ impl Asked {
 
     /// Writes the answer to a call by token, which tells what the token said.
     pub fn answer_by_token(&self, output: &Output, token: &WebToken, id: &str) -> Response {
-        let mut members = encode::members(self, output);
+        let mut members = encode::members(self, None, output);
         let info = json!({
             "Subject": token.subject,
             "Issuer": token.issuer,

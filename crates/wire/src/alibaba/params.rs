@@ -28,6 +28,8 @@ pub const ROLE: Class = Class { max: 64, marks: ".-_" };
 pub const USER: Class = Class { max: 64, marks: "._-" };
 /// The name of a group.
 pub const GROUP: Class = Class { max: 64, marks: "-" };
+/// The alias of an account.
+pub const ALIAS: Class = Class { max: 32, marks: "-" };
 /// The name of a policy.
 pub const POLICY: Class = Class { max: 128, marks: "-" };
 /// The name of a role session.

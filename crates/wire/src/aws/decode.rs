@@ -126,6 +126,13 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
                 duration_s: p.number("DurationSeconds", 900, limits::SESSION_TOKEN_MAX_S),
             }
         ),
+        O::CreateAccountAlias => {
+            command!(p, CreateAccountAlias { alias: p.required("AccountAlias") })
+        }
+        O::DeleteAccountAlias => {
+            command!(p, DeleteAccountAlias { alias: p.required("AccountAlias").map(Some) })
+        }
+        O::ListAccountAliases => Ok(Command::ListAccountAliases),
         O::GetAccessKeyInfo => command!(p, GetAccessKeyInfo { key: p.required("AccessKeyId") }),
         O::CreatePolicy
         | O::GetPolicy

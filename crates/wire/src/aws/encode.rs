@@ -85,6 +85,12 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
         Output::Attachments(_) | Output::OidcProvider { .. } | Output::OidcProviders(_) => {
             return false;
         }
+        Output::Alias(alias) => {
+            x.within("AccountAliases", |x| {
+                alias.iter().for_each(|alias| x.text("member", alias.as_str()));
+            });
+            x.text("IsTruncated", "false");
+        }
         Output::NoProfiles => {
             x.within("InstanceProfiles", |_| {});
             x.text("IsTruncated", "false");

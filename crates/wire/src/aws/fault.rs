@@ -222,6 +222,7 @@ fn missing(entity: &Entity) -> String {
         Entity::Role(name) => format!("The role with name {name} cannot be found."),
         Entity::User(name) => format!("The user with name {name} cannot be found."),
         Entity::Group(name) => format!("The group with name {name} cannot be found."),
+        Entity::Alias(name) => format!("The Account Alias {name} cannot be found."),
         Entity::OidcProvider(name) => format!("OpenIDConnect Provider not found for arn {name}"),
         Entity::Membership(group) => format!("The user is not in the group {group}."),
         Entity::GroupPolicy(name) => format!("The group policy with name {name} cannot be found."),
@@ -250,6 +251,7 @@ fn exists(entity: &Entity) -> String {
         Entity::Role(name) => format!("Role with name {name} already exists."),
         Entity::User(name) => format!("User with name {name} already exists."),
         Entity::Group(name) => format!("Group with name {name} already exists."),
+        Entity::Alias(name) => format!("The account alias {name} already exists."),
         Entity::Policy(name) => {
             format!("A policy called {name} already exists. Duplicate names are not allowed.")
         }
