@@ -471,6 +471,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListGroups { prefix, .. }
         | C::ListPolicies { prefix, .. } => put("pathPrefix", prefix),
         C::ListPolicyAttachments { .. }
+        | C::DecodeDiagnosticMessage { .. }
         | C::ListAccountAliases
         | C::ListOpenIDConnectProviders { .. }
         | C::GetCallerIdentity

@@ -628,6 +628,11 @@ pub fn refuse(
     Error::AccessDenied(Box::new(Denial { principal: me.name(), action, resource, decision }))
 }
 
+/// What a sealed diagnosis of a refusal is bound to: its account, and nothing else opens it.
+pub fn diagnosis_place(account: &AccountId) -> [&str; 2] {
+    ["a refusal's diagnosis", account.as_str()]
+}
+
 fn nobody() -> Decision {
     Decision {
         effect: Effect::ImplicitDeny,

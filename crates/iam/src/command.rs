@@ -564,6 +564,9 @@ pub enum Command {
         alias: Option<AccountAlias>,
     },
     ListAccountAliases,
+    DecodeDiagnosticMessage {
+        message: String,
+    },
     GetOpenIDConnectProvider {
         provider: ProviderName,
     },
@@ -700,7 +703,7 @@ impl Command {
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            DeleteRole DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
             RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies

@@ -167,6 +167,14 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::ListInstanceProfilesForRole { .. }
         | C::AddRoleToInstanceProfile { .. }
         | C::RemoveRoleFromInstanceProfile { .. } => role::run(tx, &account, command),
+        C::DecodeDiagnosticMessage { message } => {
+            let place = authorize::diagnosis_place(&account);
+            let opened = tx.keyring().open_marker(message, &place);
+            opened.map(Output::Diagnosis).map_err(|_| Error::Invalid {
+                field: "EncodedDiagnosticMessage",
+                message: "The EncodedDiagnosticMessage is none of this account's.".into(),
+            })
+        }
         C::CreateAccountAlias { alias } => account::set_alias(tx, &account, alias),
         C::DeleteAccountAlias { alias } => account::clear_alias(tx, &account, alias.as_ref()),
         C::ListAccountAliases => Ok(Output::Alias(account::find(tx, &account)?.alias.clone())),

@@ -204,6 +204,7 @@ operations! {
     TagPolicy                           Iam Write Policy Policy;
     UntagPolicy                         Iam Write Policy Policy;
     ListPolicyTags                      Iam Read  Policy Policy;
+    DecodeDiagnosticMessage             Iam Read  None Policy;
     CreateAccountAlias                  Iam Write None Policy;
     DeleteAccountAlias                  Iam Write None Policy;
     ListAccountAliases                  Iam Read  None Policy;

@@ -253,6 +253,7 @@ pub enum Output {
     Referrers(Page<Referrer>),
     Tags(Page<TagView>),
     Alias(Option<AccountAlias>),
+    Diagnosis(String),
     OidcProvider {
         arn: String,
         provider: Arc<OidcProvider>,

@@ -83,10 +83,16 @@ impl<S: Store> Server<S> {
         let caller = call.caller.clone();
         let output = self.engine.call(call).await.map_err(|error| {
             self.log(id, &error);
-            match caller {
+            let mut found = match caller {
                 Caller::Federated(_) => token_fault(&error),
                 _ => fault(operation, &error),
+            };
+            if let (Some(denial), Some(home)) = (&mut found.denial, &home) {
+                let place = iam::authorize::diagnosis_place(&home.account);
+                let text = denial.diagnosis.to_string();
+                denial.encoded = self.engine.keyring().seal_marker(&text, &place);
             }
+            found
         })?;
         if let Caller::Federated(token) = &caller {
             return Ok(asked.answer_by_token(&output, token, id));

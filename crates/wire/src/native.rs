@@ -578,6 +578,7 @@ fn body(output: &Output) -> Value {
         | Output::Members { .. }
         | Output::Referrers(_)
         | Output::Tags(_)
+        | Output::Diagnosis(_)
         | Output::Alias(_)
         | Output::Attachments(_)
         | Output::OidcProvider { .. }

@@ -316,6 +316,11 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             paging: paging(),
         },
         O::AssumeRole => C::AssumeRole(Box::new(assume(&format!("arn:aws:iam::{A}:role/plain")))),
+        O::DecodeDiagnosticMessage => {
+            let place = iam::authorize::diagnosis_place(&t(A)).map(str::to_owned);
+            let place = [place[0].as_str(), place[1].as_str()];
+            C::DecodeDiagnosticMessage { message: fixture.world.keyring.seal_marker("{}", &place) }
+        }
         O::CreateAccountAlias => C::CreateAccountAlias { alias: t("example") },
         O::DeleteAccountAlias => C::DeleteAccountAlias { alias: None },
         O::ListAccountAliases => C::ListAccountAliases,

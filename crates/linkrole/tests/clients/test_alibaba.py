@@ -778,6 +778,31 @@ class Errors(AlibabaCase):
                    "The user CAN NOT has any attached policy while deleting the user.", "ram",
                    "DeleteUser", **user)
 
+    def test_a_denial_is_diagnosed_by_who_may(self):
+        name, keys = self.user({"Version": "1", "Statement": [
+            {"Effect": "Allow", "Action": "ram:*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "ram:DeleteGroup", "Resource": "*"}]})
+        detail = self.wrong(403, "NoPermission", None, "ram", "DeleteGroup", keys,
+                            GroupName="x")["AccessDeniedDetail"]
+        self.assertEqual({k: v for k, v in detail.items() if k != "EncodedDiagnosticMessage"}, {
+            "PolicyType": "AccountLevelIdentityBasedPolicy", "AuthPrincipalOwnerId": self.home,
+            "AuthPrincipalType": "SubUser", "AuthPrincipalDisplayName": name,
+            "AuthAction": "ram:DeleteGroup", "NoPermissionType": "ExplicitDeny"})
+        message = detail["EncodedDiagnosticMessage"]
+        decoded = self.sdk("ram").decode_diagnostic_message(
+            ram_models.DecodeDiagnosticMessageRequest(
+                encoded_diagnostic_message=message)).body.decoded_diagnostic_message
+        self.assertEqual((decoded.auth_action, decoded.auth_resource, decoded.explicit_deny),
+                         ("ram:DeleteGroup", f"acs:ram::{self.home}:group/x", True))
+        self.assertIn((name, "Deny"), [(p.policy_identifier, p.effect)
+                                       for p in decoded.matched_policies])
+        made = self.server.must("/v1/accounts/create", {"dialect": "alibaba"})
+        other = Keys(made["access_key_id"], made["secret_access_key"])
+        for keys, text in ((other, message), (self.admin, message[:-4] + "AAAA"),
+                           (self.admin, "x")):
+            self.wrong(400, "InvalidParameter.EncodedDiagnosticMessage", None, "ram",
+                       "DecodeDiagnosticMessage", keys, EncodedDiagnosticMessage=text)
+
     def test_an_alias_names_the_account(self):
         ram, ims = self.sdk("ram"), self.sdk("ims")
         get = lambda: ram.get_account_alias().body.account_alias

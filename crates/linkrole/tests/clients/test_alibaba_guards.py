@@ -71,6 +71,11 @@ class Guards(AlibabaCase):
             holder = {"AttachPolicy": principal, "AttachPolicyToUser": {"UserName": word},
                       "AttachPolicyToRole": {"RoleName": word}}[action]
             return {**policy, **holder}
+        if action == "DecodeDiagnosticMessage":
+            _, bare = self.user()
+            denied = self.wrong(403, "NoPermission", None, "ram", "ListUsers", bare)
+            detail = denied["AccessDeniedDetail"]
+            return {"EncodedDiagnosticMessage": detail["EncodedDiagnosticMessage"]}
         if "OIDCProvider" in action:
             given = {"OIDCProviderName": word, "IssuerUrl": f"https://{word}.example.com",
                      "ClientId": "c", "Fingerprint": "0" * 40}

@@ -39,6 +39,9 @@ pub fn command(
             "SetAccountAlias" => {
                 Ok(Command::CreateAccountAlias { alias: p.name("AccountAlias", ALIAS)? })
             }
+            "DecodeDiagnosticMessage" => Ok(Command::DecodeDiagnosticMessage {
+                message: p.required("EncodedDiagnosticMessage")?.to_owned(),
+            }),
             "GetAccountAlias" => Ok(Command::ListAccountAliases),
             "ClearAccountAlias" => Ok(Command::DeleteAccountAlias { alias: None }),
             "TagResources" | "UntagResources" | "ListTagResources" => tagging(action, p),

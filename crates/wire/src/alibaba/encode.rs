@@ -126,6 +126,10 @@ pub fn members(asked: &Asked, home: Option<&Home>, output: &Output) -> Map<Strin
             || home.map_or("", |home| home.account.as_str()),
             AccountAlias::as_str,
         )}),
+        Output::Diagnosis(text) => {
+            let decoded: Value = serde_json::from_str(text).unwrap_or_default();
+            json!({"DecodedDiagnosticMessage": decoded})
+        }
         Output::Task(view) => task(asked, view),
         Output::Templates(list) => templates(list),
         Output::Session { credentials, assumed, source_identity, .. } => {

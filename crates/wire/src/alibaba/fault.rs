@@ -8,6 +8,7 @@ use iam::error::{Conflict, Denial, Entity, Error, Quota};
 use iam::operations::Operation;
 use policy::name::{self, Entity as Named};
 use policy::{Effect, Layer};
+use serde_json::{Value, json};
 
 /// The code for whatever would alter a service-linked role from outside: linkrole's own choice, as
 /// nothing public tells the vendor's. [src: ALIBABA.md 17]
@@ -41,6 +42,10 @@ pub struct DenialDetail {
     pub action: String,
     /// Whether a statement denies, or none allows.
     pub refusal: &'static str,
+    /// The resource that was asked for, and the statements that had a part: not for everybody's eyes.
+    pub diagnosis: Value,
+    /// The same, sealed; who may decode it sees it.
+    pub encoded: String,
 }
 
 impl Fault {
@@ -374,6 +379,15 @@ fn in_the_way(operation: Operation, conflict: Conflict) -> Fault {
     Fault::new(format!("DeleteConflict.{code}"), 409, text)
 }
 
+fn policy_type_of(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Scp | Layer::Rcp => "ControlPolicy",
+        Layer::Session => "SessionPolicy",
+        Layer::Resource => "AssumeRolePolicy",
+        _ => "AccountLevelIdentityBasedPolicy",
+    }
+}
+
 /// Who was refused what, and by which kind of policy. [src: ALIBABA.md 7]
 fn detail(denial: &Denial) -> Option<Box<DenialDetail>> {
     let (owner, principal_type, principal) = match name::parse_entity(&denial.principal)? {
@@ -388,14 +402,36 @@ fn detail(denial: &Denial) -> Option<Box<DenialDetail>> {
         | Named::OidcProvider { .. } => return None,
     };
     let decision = denial.decision.as_ref();
-    let policy_type = match decision.map(|d| d.layer) {
-        Some(Layer::Scp | Layer::Rcp) => "ControlPolicy",
-        Some(Layer::Session) => "SessionPolicy",
-        Some(Layer::Resource) => "AssumeRolePolicy",
-        _ => "AccountLevelIdentityBasedPolicy",
-    };
+    let policy_type = policy_type_of(decision.map_or(Layer::Identity, |d| d.layer));
     let explicit = decision.is_some_and(|d| d.effect == Effect::ExplicitDeny);
+    let matched = |matched: &policy::decision::Matched| {
+        json!({
+            "PolicyIdentifier": matched.policy,
+            "PolicyType": policy_type_of(matched.layer),
+            "Effect": match matched.effect {
+                policy::StatementEffect::Allow => "Allow",
+                policy::StatementEffect::Deny => "Deny",
+            },
+        })
+    };
+    let matched: Vec<Value> =
+        decision.map(|d| d.matched.iter().map(matched).collect()).unwrap_or_default();
+    let diagnosis = json!({
+        "AuthAction": denial.action,
+        "AuthResource": denial.resource.as_deref().unwrap_or("*"),
+        "AuthConditions": [],
+        "AuthPrincipal": {
+            "AuthPrincipalOwnerId": owner,
+            "AuthPrincipalType": principal_type,
+            "AuthPrincipalDisplayName": principal,
+        },
+        "ExplicitDeny": explicit,
+        "MatchedPolicies": matched,
+        "NoPermissionPolicyType": policy_type,
+    });
     Some(Box::new(DenialDetail {
+        diagnosis,
+        encoded: String::new(),
         policy_type,
         owner,
         principal_type,

@@ -19,6 +19,7 @@ pub const DONE: &[(Product, &[&str])] = &[
             "CreateRole",
             "CreateServiceLinkedRole",
             "CreateUser",
+            "DecodeDiagnosticMessage",
             "DeleteAccessKey",
             "DeleteGroup",
             "DeletePolicy",

@@ -298,6 +298,7 @@ pub fn refusal(fault: &Fault, asked: Option<&Asked>, request: &Request, id: &str
                 "AuthPrincipalDisplayName": denial.principal,
                 "AuthAction": denial.action,
                 "NoPermissionType": denial.refusal,
+                "EncodedDiagnosticMessage": denial.encoded,
             }),
         );
     }

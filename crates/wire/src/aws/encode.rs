@@ -82,7 +82,10 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             paging(x, page.next.as_deref());
         }
         // The wire has no operations on these yet.
-        Output::Attachments(_) | Output::OidcProvider { .. } | Output::OidcProviders(_) => {
+        Output::Diagnosis(_)
+        | Output::Attachments(_)
+        | Output::OidcProvider { .. }
+        | Output::OidcProviders(_) => {
             return false;
         }
         Output::Alias(alias) => {
