@@ -100,6 +100,19 @@ class Services(AlibabaCase):
             self.assertEqual(self.wait(task["DeletionTaskId"])["Status"], "SUCCEEDED")
             self.wrong(403, "NoPermission", None, "sts", "AssumeRole", self.keys, **assume)
 
+    def test_feature_45_what_comes_by_itself_is_in_the_trail(self):
+        poor_name, poor = self.user(allow(f"{self.signing}:*"))
+        rich_name, rich = self.user(allow(f"{self.signing}:*", "ram:CreateServiceLinkedRole"))
+        for keys in (poor, rich, rich):
+            self.ensure(keys)
+        events = self.ask("trail", "LookupEvents", **{
+            "LookupAttribute.1.Key": "EventName",
+            "LookupAttribute.1.Value": "CreateServiceLinkedRole",
+            "LookupAttribute.2.Key": "ResourceName", "LookupAttribute.2.Value": self.name})["Events"]
+        self.assertEqual([(e["userIdentity"]["userName"], e.get("errorCode")) for e in events],
+                         [(rich_name, None), (poor_name, "NoPermission")])
+        self.assertEqual(events[0]["requestParameters"]["ServiceName"], self.principal)
+
     def test_feature_40_a_role_goes_with_the_last_resource(self):
         automatic = unseen()
         automatic["role"][0]["deletion"] = "automatic"

@@ -270,9 +270,10 @@ fn event(event: &Event) -> Value {
 /// roles by calls of linkrole's own; to their account these are the vendor's two events.
 fn own_name(event: &Event) -> &str {
     let Some(operation) = Operation::named(&event.operation) else { return &event.operation };
+    let made = event.response.contains_key("roleId") || event.error.is_some();
     let began = event.response.contains_key("deletionTaskId");
     match operation {
-        Operation::EnsureServiceLinkedRole => "CreateServiceLinkedRole",
+        Operation::EnsureServiceLinkedRole if made => "CreateServiceLinkedRole",
         Operation::RetireServiceLinkedRole => "DeleteServiceLinkedRole",
         Operation::DeregisterUsage | Operation::ReconcileUsage if began => {
             "DeleteServiceLinkedRole"
