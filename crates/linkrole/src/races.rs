@@ -197,6 +197,16 @@ impl World {
         }
     }
 
+    /// The service is done with the role, as it believes.
+    async fn retire(&self) {
+        let command = Command::RetireServiceLinkedRole { target: self.target(ROLE) };
+        match self.call(&self.service, command).await {
+            Ok(_) => drop(self.counts.submitted.fetch_add(1, Ordering::Relaxed)),
+            Err(Error::NoSuchEntity(_)) => {}
+            other => panic!("retire: {other:?}"),
+        }
+    }
+
     async fn delete(&self) {
         let command = Command::DeleteServiceLinkedRole { role: role_name() };
         match self.call(&self.root, command).await {
@@ -221,7 +231,8 @@ impl World {
                 self.release().await;
             }
             (0, 8..=10) | (2 | 3, 7..=10) => self.remove(&resource).await,
-            (_, 11..=12) => self.release().await,
+            (_, 11) => self.release().await,
+            (_, 12) => self.retire().await,
             _ => self.delete().await,
         }
     }
