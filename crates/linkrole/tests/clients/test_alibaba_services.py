@@ -239,6 +239,23 @@ class Services(AlibabaCase):
             self.wrong(404, "EntityNotExist.Service", None, "rm", "CreateServiceLinkedRole",
                        ServiceName=name)
 
+    def test_feature_15_16_21_its_description_and_tags_may_change_and_nothing_else(self):
+        self.ask("rm", "CreateServiceLinkedRole", ServiceName=self.principal)
+        name = {"RoleName": self.name}
+        _, keys = self.user(allow("ram:UpdateRole", "ram:GetRole"))
+        self.ask_as(keys, "ram", "UpdateRole", **name, NewDescription="seen by 审计")
+        found = self.ask_as(keys, "rm", "GetRole", **name)["Role"]
+        self.assertEqual(found["Description"], "seen by 审计")
+        self.wrong(403, "NoPermission.ServiceLinkedRole", None, "rm", "UpdateRole", keys, **name,
+                   NewDescription="x", NewMaxSessionDuration="7200")
+        self.assertEqual(self.ask("rm", "GetRole", **name)["Role"], found, "refused whole")
+        tag = {"ResourceType": "role", "ResourceNames": json.dumps([self.name])}
+        self.wrong(403, "NoPermission", None, "ram", "TagResources", keys, **tag,
+                   Tag='[{"Key":"a","Value":"b"}]')
+        self.ask("ram", "TagResources", **tag, Tag='[{"Key":"a","Value":"b"}]')
+        listed = self.ask("ram", "ListTagResources", **tag)["TagResources"]
+        self.assertEqual([(t["TagKey"], t["TagValue"]) for t in listed], [("a", "b")])
+
     def test_feature_17_linked_roles_count_and_are_never_blocked(self):
         made = self.server.must("/v1/accounts/create", {"dialect": "alibaba", "role_quota": 2})
         root = Keys(made["access_key_id"], made["secret_access_key"])

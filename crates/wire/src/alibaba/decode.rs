@@ -491,32 +491,33 @@ fn check_resource_group(group: &str, home: Option<&Home>) -> Result<(), Fault> {
 }
 
 fn user_in(parameter: &str, text: &str, home: Option<&Home>) -> Result<UserName, Fault> {
-    let (name, domain) = text.split_once('@').ok_or_else(|| Fault::format(parameter))?;
-    let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(|| Fault::format(parameter))?;
-    if home.is_some_and(|home| !home.is(account)) {
-        return Err(Fault::new("EntityNotExist.User", 404, "The user does not exist."));
-    }
-    UserName::parse(name).map_err(|_| Fault::format(parameter))
+    name_in(parameter, text, "User", ("@", USER_DOMAIN), home)
 }
 
 fn group_in(text: &str, home: Option<&Home>) -> Result<GroupName, Fault> {
-    let wrong = || Fault::format("PrincipalName");
-    let (name, domain) = text.split_once("@group.").ok_or_else(wrong)?;
-    let account = domain.strip_suffix(USER_DOMAIN).ok_or_else(wrong)?;
-    if home.is_some_and(|home| !home.is(account)) {
-        return Err(Fault::new("EntityNotExist.Group", 404, "The group does not exist."));
-    }
-    GroupName::parse(name).map_err(|_| wrong())
+    name_in("PrincipalName", text, "Group", ("@group.", USER_DOMAIN), home)
 }
 
 fn role_in(text: &str, home: Option<&Home>) -> Result<RoleName, Fault> {
-    let wrong = || Fault::format("PrincipalName");
-    let (name, domain) = text.split_once("@role.").ok_or_else(wrong)?;
-    let account = domain.strip_suffix(ROLE_DOMAIN).ok_or_else(wrong)?;
+    name_in("PrincipalName", text, "Role", ("@role.", ROLE_DOMAIN), home)
+}
+
+/// The name that a principal name begins with; behind it stand a mark, the account and a domain.
+fn name_in<T: Text>(
+    parameter: &str,
+    text: &str,
+    what: &str,
+    (mark, domain): (&str, &str),
+    home: Option<&Home>,
+) -> Result<T, Fault> {
+    let wrong = || Fault::format(parameter);
+    let (name, place) = text.split_once(mark).ok_or_else(wrong)?;
+    let account = place.strip_suffix(domain).ok_or_else(wrong)?;
     if home.is_some_and(|home| !home.is(account)) {
-        return Err(Fault::new("EntityNotExist.Role", 404, "The role does not exist."));
+        let text = format!("The {} does not exist.", what.to_lowercase());
+        return Err(Fault::new(format!("EntityNotExist.{what}"), 404, text));
     }
-    RoleName::parse(name).map_err(|_| wrong())
+    T::read(name).map_err(|_| wrong())
 }
 
 fn create_service_linked_role(p: Params<'_>) -> Result<Command, Fault> {
