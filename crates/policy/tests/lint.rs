@@ -516,3 +516,22 @@ fn only_a_named_service_narrows_who_gets_a_linked_role() {
     }
     assert!(on("StringEquals", "aws:PrincipalTag/team"));
 }
+
+#[test]
+fn an_action_without_resources_is_told_of_when_it_is_named_and_not_when_a_wildcard_reaches_it() {
+    let on_roles = |actions: &str| {
+        statement(&format!(
+            r#""Effect": "Allow", "Action": {actions}, "Resource": "arn:aws:iam::111122223333:role/*""#
+        ))
+    };
+    for (actions, told) in [
+        (r#"["iam:GetRole", "iam:ListRoles"]"#, true),
+        (r#"["iam:GetRole", "IAM:listroles"]"#, true),
+        (r#"["iam:GetRole", "iam:List*"]"#, false),
+        (r#""iam:*""#, false),
+    ] {
+        let findings = check_with(&on_roles(actions), Identity, policy::Dialect::Aws, &facts());
+        let findings = codes(&findings);
+        assert_eq!(findings.contains(&"resource-ignored"), told, "{actions}: {findings:?}");
+    }
+}

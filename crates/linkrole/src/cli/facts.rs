@@ -49,9 +49,23 @@ const GLOBAL_KEYS: [&str; 42] = [
     "aws:ViaAWSService",
 ];
 
+/// Operations that RAM has and the AWS dialect has not.
+const ONLY_RAM: [Operation; 8] = [
+    Operation::AddFingerprintToOIDCProvider,
+    Operation::DecodeDiagnosticMessage,
+    Operation::GetServiceLinkedRoleTemplate,
+    Operation::ListPolicyAttachments,
+    Operation::ListUsersForGroup,
+    Operation::RemoveFingerprintFromOIDCProvider,
+    Operation::UpdateOIDCProvider,
+    Operation::UpdatePolicyDescription,
+];
+
 /// What is known of the actions of this server.
 pub fn facts() -> ActionFacts {
-    let asked = |o: &&Operation| matches!(o.facts().guard, Guard::Policy | Guard::Trust);
+    let asked = |o: &&Operation| {
+        matches!(o.facts().guard, Guard::Policy | Guard::Trust) && !ONLY_RAM.contains(o)
+    };
     let mut actions: Vec<ActionFact> = Operation::ALL.iter().filter(asked).map(fact).collect();
     // Not an operation of its own: it is asked for when a role is handed to a service.
     actions.push(ActionFact {
