@@ -255,6 +255,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             }
         }
         C::DeleteServiceLinkedRole { role }
+        | C::PlanServiceLinkedRoleDeletion { role }
         | C::GetRole { role }
         | C::DeleteRole { role }
         | C::ListRolePolicies { role, .. }

@@ -34,7 +34,7 @@ const TEXTS: &[(Dialect, &str, &str, &str)] = &[
         Dialect::Aws,
         "IAMFullAccess",
         "All of identity and access management, service-linked roles included.",
-        r#"{"Version":"2012-10-17","Statement":[{"Sid":"Identity","Effect":"Allow","Action":"iam:*","Resource":"*"}]}"#,
+        r#"{"Version":"2012-10-17","Statement":[{"Sid":"Identity","Effect":"Allow","Action":["iam:*","linkrole:*"],"Resource":"*"}]}"#,
     ),
     (
         Dialect::Aws,
@@ -52,7 +52,7 @@ const TEXTS: &[(Dialect, &str, &str, &str)] = &[
         Dialect::Alibaba,
         "AliyunRAMFullAccess",
         "All of users, roles and policies, service-linked roles included.",
-        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"ram:*","Resource":"*"}]}"#,
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["ram:*","linkrole:*"],"Resource":"*"}]}"#,
     ),
     (
         Dialect::Alibaba,

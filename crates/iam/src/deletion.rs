@@ -274,12 +274,37 @@ fn finish(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
 }
 
 /// T8: gives up. The role stays, usable, under the epoch it has reached.
-fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, reason: String) -> Arc<DeletionTask> {
-    unfence(tx, task);
+/// What a deletion would find, without one: the same facts that [`check`] reads, at this moment.
+///
+/// Errors: `NoSuchEntity` for a missing or an ordinary role.
+pub fn plan(tx: &Tx<'_>, account: &AccountId, name: &RoleName) -> Result<Output, Error> {
+    let row = role::find(tx, account, name)?;
+    let RoleKind::Linked(_) = &row.kind else {
+        return Err(Error::NoSuchEntity(Entity::NotServiceLinked(name.to_string())));
+    };
+    let state = tx.state();
+    let ledger_ms = state.ledger_ms(&row.id);
+    Ok(Output::Plan(Box::new(PlanView {
+        usages: shown_usages(state, &row.id),
+        count: state.usage_count(&row.id),
+        sessions_until_ms: (ledger_ms > tx.now()).then_some(ledger_ms),
+        open: state.open_task(&row.id).map(|task| task.id.clone()),
+        role: role::view(tx, &row),
+    })))
+}
+
+/// Uses by region, as many as are shown.
+fn shown_usages(state: &State, role: &RoleId) -> BTreeMap<Region, Vec<ResourceName>> {
     let mut usages: BTreeMap<Region, Vec<ResourceName>> = BTreeMap::new();
-    for usage in tx.state().usages_of(&task.role).take(limits::USAGES_SHOWN) {
+    for usage in state.usages_of(role).take(limits::USAGES_SHOWN) {
         usages.entry(usage.region.clone()).or_default().push(usage.resource.clone());
     }
+    usages
+}
+
+fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, reason: String) -> Arc<DeletionTask> {
+    unfence(tx, task);
+    let usages = shown_usages(tx.state(), &task.role);
     let failed = DeletionTask {
         status: TaskStatus::Failed,
         phase: TaskPhase::Final,

@@ -154,6 +154,7 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
             linked::templates(tx, &account, principal.as_deref())
         }
         C::DeleteServiceLinkedRole { role } => deletion::submit(tx, &account, role),
+        C::PlanServiceLinkedRoleDeletion { role } => deletion::plan(tx, &account, role),
         C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
             deletion::status(tx, &account, task, principal, role)
         }

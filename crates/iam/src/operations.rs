@@ -131,6 +131,7 @@ operations! {
     DeleteServiceLinkedRole             Iam Write Role Policy;
     GetServiceLinkedRoleDeletionStatus  Iam Read  Role Policy;
     GetServiceLinkedRoleTemplate        Iam Read  None Policy;
+    PlanServiceLinkedRoleDeletion       Linkrole Read Role Policy;
     CreateRole                          Iam Write Role Policy;
     GetRole                             Iam Read  Role Policy;
     ListRoles                           Iam Read  None Policy;

@@ -6,6 +6,7 @@ use crate::rows::*;
 use crate::state::EntityRef;
 use crate::text::*;
 use policy::Decision;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A role as it is shown.
@@ -200,6 +201,21 @@ pub struct Page<T> {
     pub total: Option<usize>,
 }
 
+/// What stands between a service-linked role and its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanView {
+    /// The role.
+    pub role: RoleView,
+    /// Registered uses by region, as many as are shown.
+    pub usages: BTreeMap<Region, Vec<ResourceName>>,
+    /// How many uses there are in all.
+    pub count: usize,
+    /// Until when a session of the role may live, in milliseconds since 1970; `None` if none does.
+    pub sessions_until_ms: Option<i64>,
+    /// The task that runs already.
+    pub open: Option<TaskId>,
+}
+
 /// The state of a deletion task as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskView {
@@ -253,6 +269,7 @@ pub enum Output {
     Referrers(Page<Referrer>),
     Tags(Page<TagView>),
     Alias(Option<AccountAlias>),
+    Plan(Box<PlanView>),
     Diagnosis(String),
     OidcProvider {
         arn: String,

@@ -127,6 +127,7 @@ impl Target<'_, '_> {
         use Command as C;
         match command {
             C::DeleteServiceLinkedRole { role }
+            | C::PlanServiceLinkedRoleDeletion { role }
             | C::GetRole { role }
             | C::UpdateRole { role, .. }
             | C::UpdateRoleDescription { role, .. }

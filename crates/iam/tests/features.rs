@@ -561,3 +561,35 @@ fn row_42_after_the_deletion_the_features_fail_clearly_and_can_be_enabled_again(
     world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
     assert!(world.assume(&people.backup, assume(&backup_arn())).is_ok());
 }
+
+#[test]
+fn row_44_a_plan_says_what_a_deletion_would_find_and_changes_nothing() {
+    let (mut world, people) = world();
+    let plan = || Command::PlanServiceLinkedRoleDeletion { role: t(BACKUP_ROLE) };
+    let read = |output: Output| match output {
+        Output::Plan(view) => *view,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(world.err(&people.root, plan()), Error::NoSuchEntity(_)));
+    world.linked(&people.root, BACKUP);
+    let free = read(world.ok(&people.root, plan()));
+    assert_eq!((free.count, free.sessions_until_ms, free.open), (0, None, None));
+    for number in 0..101 {
+        world.ok(&people.backup, register(A, BACKUP_ROLE, &format!("vault-{number}")));
+    }
+    let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
+    world.assume(&people.backup, assume(&arn)).unwrap();
+    let before = world.state.rows();
+    let held = read(world.ok(&people.root, plan()));
+    assert_eq!(world.state.rows(), before);
+    let shown: usize = held.usages.values().map(Vec::len).sum();
+    assert_eq!((held.count, shown), (101, 100));
+    assert!(held.sessions_until_ms.is_some_and(|until| until > world.now_ms));
+    let task = world.submit(&people.root, BACKUP_ROLE);
+    assert_eq!(read(world.ok(&people.root, plan())).open, Some(task));
+    // An ordinary role has no such plan, and who may not plan learns nothing.
+    world.role(&people.root, "plain", trust_account(A));
+    let command = Command::PlanServiceLinkedRoleDeletion { role: t("plain") };
+    assert!(matches!(world.err(&people.root, command), Error::NoSuchEntity(_)));
+    assert!(is_denied(&world.call(&people.bare, plan())));
+}

@@ -272,6 +272,10 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
             .into()
         }
         "/v1/slr/show" => Command::GetRole { role: read::<RoleOnly>(body)?.role }.into(),
+        "/v1/slr/plan" => {
+            let RoleOnly { role } = read(body)?;
+            Command::PlanServiceLinkedRoleDeletion { role }.into()
+        }
         "/v1/slr/create" => {
             let ask: CreateLinked = read(body)?;
             Command::CreateServiceLinkedRole {
@@ -344,6 +348,7 @@ pub const PATHS: &[&str] = &[
     "/v1/slr/ensure",
     "/v1/slr/list",
     "/v1/slr/show",
+    "/v1/slr/plan",
     "/v1/slr/create",
     "/v1/slr/delete",
     "/v1/slr/status",
@@ -456,6 +461,40 @@ fn role(view: &RoleView) -> Value {
     shown
 }
 
+/// What blocks a deletion, and what to do about it in which order.
+fn plan(view: &PlanView) -> Value {
+    let mut steps = Vec::new();
+    if view.count > 0 {
+        steps.push(format!(
+            "remove the {} resources that use the role, or switch their use off in the service",
+            view.count
+        ));
+    }
+    if let Some(until_ms) = view.sessions_until_ms {
+        steps.push(format!(
+            "have the service release its sessions, or wait until {}",
+            iso_seconds(until_ms)
+        ));
+    }
+    if view.open.is_none() {
+        steps.push("delete the role".to_owned());
+    }
+    let usages: Vec<Value> = view
+        .usages
+        .iter()
+        .map(|(region, resources)| json!({"region": region, "resources": resources}))
+        .collect();
+    json!({
+        "role": role(&view.role),
+        "deletable": view.count == 0 && view.sessions_until_ms.is_none(),
+        "uses": view.count,
+        "usages": usages,
+        "sessions_until": view.sessions_until_ms.map(iso_seconds),
+        "open_task": view.open,
+        "steps": steps,
+    })
+}
+
 fn task(view: &TaskView) -> Value {
     let task = &view.task;
     json!({
@@ -511,6 +550,7 @@ fn body(output: &Output) -> Value {
             "caller": caller(view),
             "dialect": account_dialect,
         }),
+        Output::Plan(view) => plan(view),
         Output::Usage { role: view, version, changed, ended_deletion, began_deletion } => json!({
             "role": role(view),
             "version": version,

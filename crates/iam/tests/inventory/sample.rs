@@ -164,6 +164,9 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::GetServiceLinkedRoleTemplate => {
             C::GetServiceLinkedRoleTemplate { principal: Some(BACKUP.into()) }
         }
+        O::PlanServiceLinkedRoleDeletion => {
+            C::PlanServiceLinkedRoleDeletion { role: t(BACKUP_ROLE) }
+        }
         O::CreateRole => create_role("new", "/", trust_account(A)),
         O::GetRole => C::GetRole { role: plain() },
         O::ListRoles => C::ListRoles { prefix: "/".into(), with: Vec::new(), paging: paging() },

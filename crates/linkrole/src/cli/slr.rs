@@ -63,6 +63,9 @@ pub enum SlrCommand {
         /// Wait until the task has ended; fails when the role stays
         #[arg(long)]
         wait: bool,
+        /// Only tell what would block it, and in which order to clean up
+        #[arg(long, conflicts_with = "wait")]
+        plan: bool,
         #[command(flatten)]
         endpoint: Endpoint,
     },
@@ -125,7 +128,12 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
                 },
             }
         }
-        SlrCommand::Delete { role, wait, endpoint } => {
+        SlrCommand::Delete { role, plan: true, endpoint, .. } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            let plan = remote.post("/v1/slr/plan", &json!({ "role": role }))?;
+            output::print(output, &plan, &["STEP", "REGION", "RESOURCE"], plan_rows)
+        }
+        SlrCommand::Delete { role, wait, endpoint, .. } => {
             let remote = Remote::signed(&endpoint.endpoint)?;
             let mut task = remote.post("/v1/slr/delete", &json!({ "role": role }))?;
             while wait && !is_final(&task) {
@@ -165,6 +173,29 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             })
         }
     }
+}
+
+/// The steps of a plan in order; behind the first, where uses block, each use in a row of its own.
+fn plan_rows(plan: &Value) -> Vec<Vec<String>> {
+    let list = |value: &Value, pointer: &str| -> Vec<Value> {
+        value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let mut rows = Vec::new();
+    for (number, step) in list(plan, "/steps").iter().enumerate() {
+        let text = step.as_str().unwrap_or_default();
+        rows.push(vec![format!("{}. {text}", number + 1), String::new(), String::new()]);
+        if number > 0 {
+            continue;
+        }
+        for usage in list(plan, "/usages") {
+            let region = output::text(&usage, "/region");
+            for resource in list(&usage, "/resources") {
+                let resource = resource.as_str().unwrap_or_default().to_owned();
+                rows.push(vec![String::new(), region.clone(), resource]);
+            }
+        }
+    }
+    rows
 }
 
 fn of_service(target: &Target) -> Result<(Remote, Value), String> {

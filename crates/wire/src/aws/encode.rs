@@ -82,7 +82,8 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
             paging(x, page.next.as_deref());
         }
         // The wire has no operations on these yet.
-        Output::Diagnosis(_)
+        Output::Plan(_)
+        | Output::Diagnosis(_)
         | Output::Attachments(_)
         | Output::OidcProvider { .. }
         | Output::OidcProviders(_) => {
