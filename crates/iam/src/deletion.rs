@@ -274,7 +274,7 @@ fn finish(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
 }
 
 /// T8: gives up. The role stays, usable, under the epoch it has reached.
-/// What a deletion would find, without one: the same facts that [`check`] reads, at this moment.
+/// What a deletion would find, without one: the same facts that its check reads, at this moment.
 ///
 /// Errors: `NoSuchEntity` for a missing or an ordinary role.
 pub fn plan(tx: &Tx<'_>, account: &AccountId, name: &RoleName) -> Result<Output, Error> {
