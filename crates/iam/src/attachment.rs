@@ -169,44 +169,39 @@ pub fn list(
     paging: &Paging,
 ) -> Result<Output, Error> {
     let state = tx.state();
-    let mut found: Vec<(EntityRef, AttachedView)> = Vec::new();
-    let mut take = |entity: EntityRef, views: Vec<AttachedView>| {
-        let fits = |view: &AttachedView| {
-            wanted.policy.as_ref().is_none_or(|name| name.folded() == view.name.folded())
-                && wanted.is_system.is_none_or(|is_system| is_system == view.is_system)
+    let mut found: Vec<AttachmentView> = Vec::new();
+    let mut take = |entity: EntityRef, holder: &str, policies: &dyn Fn() -> Vec<AttachedView>| {
+        if wanted.holder.as_ref().is_some_and(|holder| !holder.fits(&entity)) {
+            return;
+        }
+        let fits = |policy: &AttachedView| {
+            wanted.policy.as_ref().is_none_or(|name| name.folded() == policy.name.folded())
+                && wanted.is_system.is_none_or(|is_system| is_system == policy.is_system)
         };
-        let views = views.into_iter().filter(fits);
-        found.extend(views.map(|view| (entity.clone(), view)));
+        found.extend(policies().into_iter().filter(fits).map(|policy| AttachmentView {
+            entity: entity.clone(),
+            holder: holder.to_owned(),
+            policy,
+        }));
     };
-    let at = |name: Folded| (account.clone(), name);
     for user in state.users_of(account, None) {
-        let (owner, name) = at(user.name.folded());
-        take(EntityRef::User(owner, name), shown(tx, account, &user.grants));
+        let entity = EntityRef::User(account.clone(), user.name.folded());
+        take(entity, user.name.as_str(), &|| shown(tx, account, &user.grants));
     }
     for group in state.groups_of_account(account, None) {
-        let (owner, name) = at(group.name.folded());
-        take(EntityRef::Group(owner, name), shown(tx, account, &group.grants));
+        let entity = EntityRef::Group(account.clone(), group.name.folded());
+        take(entity, group.name.as_str(), &|| shown(tx, account, &group.grants));
     }
     for role in state.roles_of(account, None) {
-        let (owner, name) = at(role.name.folded());
-        let views = match &role.kind {
+        let entity = EntityRef::Role(account.clone(), role.name.folded());
+        take(entity, role.name.as_str(), &|| match &role.kind {
             RoleKind::Own(own) => shown(tx, account, &own.grants),
             RoleKind::Linked(linked) => shown_of_linked(tx, role, &linked.template),
-        };
-        take(EntityRef::Role(owner, name), views);
+        });
     }
-    found.retain(|(entity, _)| wanted.holder.as_ref().is_none_or(|holder| holder.fits(entity)));
     let place = format!("{wanted:?}");
     let place = ["ListPolicyAttachments", place.as_str()];
-    let key = |(entity, view): &(EntityRef, AttachedView)| format!("{entity:?} {}", view.arn);
-    let view = |(entity, policy): (EntityRef, AttachedView)| {
-        let holder = match &entity {
-            EntityRef::User(owner, name) => state.user(owner, name).map(|u| u.name.to_string()),
-            EntityRef::Group(owner, name) => state.group(owner, name).map(|g| g.name.to_string()),
-            EntityRef::Role(owner, name) => state.role(owner, name).map(|r| r.name.to_string()),
-        };
-        AttachmentView { holder: holder.unwrap_or_default(), entity, policy }
-    };
-    let page = listing::cut(tx, account, &place, paging, found.into_iter(), key, view)?;
+    let key = |view: &AttachmentView| format!("{:?} {}", view.entity, view.policy.arn);
+    let page = listing::cut(tx, account, &place, paging, found.into_iter(), key, |view| view)?;
     Ok(Output::Attachments(page))
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How far the clocks of an issuer and of this server may differ, in seconds. [src: AWS.md 4.5]
-const WEB_TOKEN_GRACE_S: i64 = 300;
+pub const WEB_TOKEN_GRACE_S: i64 = 300;
 
 /// Who calls, as far as the credentials say.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,9 +18,6 @@ use wire::alibaba::{self, Asked, Home};
 use wire::http::{Request, Response};
 use wire::sign_acs::{self, Presented};
 
-/// How far an issuer's clock may be ahead, in seconds.
-const TOKEN_GRACE_S: i64 = 300;
-
 /// Entries of the trail read at most for one answer.
 const TRAIL_SCAN: usize = 10_000;
 
@@ -160,9 +157,8 @@ impl<S: Store> Server<S> {
         let now_ms = self.engine.now_ms();
         let keys = self.issuers.keys(&provider, now_ms, wanted).await;
         let claims = token.verify(&keys).map_err(told_token)?;
-        let early = claims.not_before_s.is_some_and(|at| at > now_ms / 1_000 + TOKEN_GRACE_S);
-        let is_for_us = provider.client_ids.iter().any(|id| id.as_str() == claims.client);
-        if claims.issuer != provider.issuer.as_str() || !is_for_us || early {
+        let latest_s = now_ms / 1_000 + caller::WEB_TOKEN_GRACE_S;
+        if claims.not_before_s.is_some_and(|at| at > latest_s) {
             return Err(wrong_token(UNFIT));
         }
         let token = WebToken {
@@ -175,6 +171,7 @@ impl<S: Store> Server<S> {
             expires_s: claims.expires_s,
         };
         let caller = Caller::Federated(std::sync::Arc::new(token));
+        // Issuer, client and age are held against the provider there.
         caller::resolve(&state, &caller, now_ms).map_err(|error| token_fault(&error))?;
         Ok(caller)
     }

@@ -140,23 +140,20 @@ impl Lookup {
         if !(self.start_ms..=self.end_ms).contains(&event.at_ms) {
             return None;
         }
-        let shown = self::event(event);
-        let wanted = self.attributes.iter().all(|(attribute, value)| {
-            let is = |name: &str| shown.get(name).and_then(Value::as_str) == Some(value);
-            match attribute {
-                Attribute::ServiceName => is("serviceName"),
-                Attribute::EventName => is("eventName"),
-                Attribute::EventId => is("eventId"),
-                Attribute::EventRW => is("eventRW"),
-                Attribute::EventAccessKeyId => event.actor.key.as_ref() == Some(value),
-                Attribute::User => is_operator(event, value),
-                Attribute::ResourceType => named(event).iter().any(|(kind, _)| kind == value),
-                Attribute::ResourceName => {
-                    named(event).iter().any(|(_, name)| name.eq_ignore_ascii_case(value))
-                }
+        let wanted = self.attributes.iter().all(|(attribute, value)| match attribute {
+            Attribute::ServiceName => called(event).service == value,
+            Attribute::EventName => called(event).name == value,
+            Attribute::EventId => event.id == *value,
+            Attribute::EventRW => read_or_write(event) == value,
+            Attribute::EventAccessKeyId => event.actor.key.as_ref() == Some(value),
+            Attribute::User => is_operator(event, value),
+            Attribute::ResourceType => named(event).iter().any(|(kind, _)| kind == value),
+            Attribute::ResourceName => {
+                named(event).iter().any(|(_, name)| name.eq_ignore_ascii_case(value))
             }
         });
-        wanted.then_some(shown)
+        // Most of what is looked through is not wanted: only what is gets written out.
+        wanted.then(|| self::event(event))
     }
 }
 
@@ -207,11 +204,7 @@ fn named(event: &Event) -> Vec<(String, String)> {
 
 /// An event in the vendor's shape. [src: ALIBABA.md 14.2]
 fn event(event: &Event) -> Value {
-    let own_name = own_name(event);
-    let (service, version, called, host) = match &event.api {
-        Some(api) => (api.product.as_str(), api.version.as_str(), api.name.as_str(), &api.host),
-        None => (event.service.as_str(), "", own_name, &event.service),
-    };
+    let Called { service, version, name, host } = called(event);
     let mut parameters: Map<String, Value> =
         event.params.iter().map(|(name, value)| (parameter(name), json!(value))).collect();
     parameters.insert("RequestId".to_owned(), json!(event.request_id.to_ascii_uppercase()));
@@ -237,12 +230,12 @@ fn event(event: &Event) -> Value {
         "eventVersion": "1",
         "eventCategory": "Management",
         "eventType": "ApiCall",
-        "eventName": called,
+        "eventName": name,
         "serviceName": service,
         "apiVersion": version,
         "eventSource": host,
         "eventTime": iso_seconds(event.at_ms),
-        "eventRW": if event.read_only { "Read" } else { "Write" },
+        "eventRW": read_or_write(event),
         "acsRegion": event.region,
         "isGlobal": true,
         "recipientAccountId": event.accounts.first(),
@@ -264,6 +257,35 @@ fn event(event: &Event) -> Value {
         members.insert("errorMessage".to_owned(), json!(error));
     }
     all
+}
+
+/// The interface that a call came on.
+struct Called<'a> {
+    service: &'a str,
+    version: &'a str,
+    name: &'a str,
+    host: &'a str,
+}
+
+fn called(event: &Event) -> Called<'_> {
+    match &event.api {
+        Some(api) => Called {
+            service: &api.product,
+            version: &api.version,
+            name: &api.name,
+            host: &api.host,
+        },
+        None => Called {
+            service: &event.service,
+            version: "",
+            name: own_name(event),
+            host: &event.service,
+        },
+    }
+}
+
+fn read_or_write(event: &Event) -> &'static str {
+    if event.read_only { "Read" } else { "Write" }
 }
 
 /// What a call is named that came on no interface of the vendor. A linked service makes and deletes
