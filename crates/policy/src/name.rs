@@ -230,9 +230,12 @@ fn split_session(text: &str) -> (&str, &str) {
 /// Whether two texts name the same role, or the same session, in the Alibaba dialect: names of roles compare
 /// without regard to case, names of sessions with.
 pub fn is_same_ram_role(left: &str, right: &str) -> bool {
+    if !is_ram_role(left) {
+        return false;
+    }
     let (role, session) = split_session(left);
     let (other, its_session) = split_session(right);
-    is_ram_role(left) && role.eq_ignore_ascii_case(other) && session == its_session
+    role.eq_ignore_ascii_case(other) && session == its_session
 }
 
 /// The one spelling of the name of a role or session in the Alibaba dialect; any other text as it is.

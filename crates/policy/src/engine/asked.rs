@@ -52,6 +52,19 @@ impl<'a, const FOLD: bool> Subject<'a, FOLD> {
         (self.last >> 32) as u32
     }
 
+    /// Whether the text is this one.
+    #[inline]
+    pub(super) fn is(&self, text: &[u8]) -> bool {
+        self.bytes.len() == text.len() && after::<FOLD>(self.bytes, text).is_some()
+    }
+
+    /// A number that different texts mostly differ in.
+    #[inline]
+    pub(super) fn hash(&self) -> u32 {
+        let ends = self.first.rotate_left(29) ^ self.last.wrapping_add(self.bytes.len() as u64);
+        (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
+    }
+
     /// Whether the text is as long as a literal and ends with the same eight bytes.
     #[inline]
     pub(super) fn ends(&self, length: usize, tail: u64) -> bool {

@@ -48,6 +48,31 @@ impl Literal {
         Literal { tail: Subject::<false>::new(text).tail(text.len()).unwrap_or_default(), meta }
     }
 
+    /// How a text relates to the literal.
+    pub(super) fn shape(self) -> Shape {
+        match self.meta >> 48 {
+            0 => Shape::Exact,
+            1 => Shape::Prefix,
+            _ => Shape::Test,
+        }
+    }
+
+    /// Which test decides, for a literal that is not all there is.
+    pub(super) fn test(self) -> usize {
+        (self.meta & 0xffff_ffff) as usize
+    }
+
+    /// The text of a literal that is no test; `text` holds the words of all literals.
+    pub(super) fn bytes(self, text: &[u64]) -> Vec<u8> {
+        let (from, length) = (self.test(), (self.meta >> 32 & 0xffff) as usize);
+        let before = length.saturating_sub(1) / 8;
+        let words = text.get(from..from + before).unwrap_or_default();
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let tail = self.tail.to_le_bytes();
+        bytes.extend(tail.get(8 - (length - 8 * before)..).unwrap_or_default());
+        bytes
+    }
+
     pub(super) fn from_words(words: [u64; 2]) -> Literal {
         let [tail, meta] = words;
         Literal { tail, meta }

@@ -112,21 +112,22 @@ impl Layers<'_> {
         let view = View::new(self, request);
         let mut looks = view.unasked();
         // An explicit deny anywhere wins before any allow is looked at.
-        if let Some(reason) = view.first_deny(&mut looks) {
-            let layer = reason.layer;
-            return Verdict { effect: Effect::ExplicitDeny, layer, reason: Some(reason) };
+        if let Some((layer, place)) = view.first_deny(&mut looks) {
+            let reason = view.reason(layer, place);
+            return Verdict { effect: Effect::ExplicitDeny, layer, reason };
         }
         if let Some(layer) = looks.first_silent(&GUARDS) {
             return Verdict::implicit(layer);
         }
-        let (layer, reason) = match view.base(&looks) {
+        let (layer, place) = match view.base(&looks) {
             Base::Lacking(layer) => return Verdict::implicit(layer),
-            Base::Final(layer, reason) => (layer, reason),
-            Base::Capped(layer, reason) => match looks.first_silent(&CAPS) {
+            Base::Final(layer, place) => (layer, place),
+            Base::Capped(layer, place) => match looks.first_silent(&CAPS) {
                 Some(cap) => return Verdict::implicit(cap),
-                None => (layer, reason),
+                None => (layer, place),
             },
         };
+        let reason = place.and_then(|place| view.reason(layer, place));
         Verdict { effect: Effect::Allow, layer, reason }
     }
 

@@ -60,15 +60,6 @@ impl ActionTest {
         }
     }
 
-    /// The text every fitting action ends with.
-    pub(super) fn suffix(&self) -> &str {
-        match self {
-            ActionTest::Exact(text) => text,
-            ActionTest::Glob(glob) => glob.suffix(),
-            ActionTest::Any | ActionTest::Prefix(_) | ActionTest::AllBut(_) => "",
-        }
-    }
-
     /// The text every fitting action begins with.
     pub(super) fn prefix(&self) -> &str {
         match self {

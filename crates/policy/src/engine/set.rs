@@ -7,7 +7,7 @@
 
 use super::asked::{Asked, SLOTS, Slots};
 use super::condition::Condition;
-use super::index::{Index, Rest, Rule};
+use super::index::{Draft, Ending, Index, Plan, Rest, Rule};
 use super::literal::{Literal, Shape};
 use super::pattern::{ActionTest, ResourceTest};
 use crate::condition::Truth;
@@ -20,8 +20,8 @@ use core::ops::Range;
 /// More statements than this are worth an index; fewer are faster looked at one by one.
 const UNINDEXED_MAX: usize = 20;
 
-/// So many allows are put off until all denies are looked at; more are looked at when they are found.
-const LATER: usize = 64;
+/// For each literal of a set so many rules may be kept in its index, so that it is never many times the set's size.
+const KEPT: usize = 4;
 
 /// How many words a statement takes.
 const STATEMENT: usize = 5;
@@ -47,12 +47,11 @@ pub struct Set {
     index: Option<Box<Index>>,
 }
 
-/// A statement that matched.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// A statement that matched, and how directly it names the one who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Hit {
-    pub(super) policy: u32,
-    pub(super) number: u32,
-    pub(super) effect: StatementEffect,
+    /// Its place in the set.
+    pub(super) statement: u32,
     pub(super) grant: Grant,
 }
 
@@ -100,8 +99,9 @@ impl Set {
     pub(super) fn look(&self, asked: &Asked<'_>) -> Look {
         let mut slots = Slots::new(asked.context);
         let mut look = Look::default();
-        match &self.index {
-            Some(index) => self.look_up(index, asked, &mut slots, &mut look),
+        let index = self.index.as_ref();
+        match index.and_then(|index| index.plan(asked, || self.drafts(asked))) {
+            Some(plan) => self.look_up(plan, asked, &mut slots, &mut look),
             None => self.look_through(asked, &mut slots, &mut look),
         }
         look
@@ -111,7 +111,7 @@ impl Set {
     #[inline]
     fn look_through<'a>(&self, asked: &Asked<'a>, slots: &mut Slots<'a>, look: &mut Look) {
         let head = asked.action.head();
-        let heads = self.block.get(..self.places[0] as usize).unwrap_or_default();
+        let heads = self.block.get(..self.statements()).unwrap_or_default();
         for (statement, word) in heads.iter().enumerate() {
             let (text, mask) = (*word as u32, (*word >> 32) as u32);
             if head & mask != text {
@@ -127,49 +127,64 @@ impl Set {
         }
     }
 
-    /// Looks at what the index finds: at denies at once, and at allows when there is no deny.
+    /// Looks at what the index has for the asked action: at denies, and without one at allows.
     #[inline]
-    fn look_up<'a>(
-        &self,
-        index: &Index,
-        asked: &Asked<'a>,
-        slots: &mut Slots<'a>,
-        look: &mut Look,
-    ) {
-        let mut later = [0; LATER];
-        let mut count = 0;
-        index.visit(asked, &mut |number, rule| {
-            if rule.statement >= self.denies
-                && let Some(place) = later.get_mut(count)
-            {
-                *place = number;
-                count += 1;
-                return false;
-            }
-            self.rule_settles(rule, asked, slots, look) && look.deny.is_some()
-        });
+    fn look_up<'a>(&self, plan: &Plan, asked: &Asked<'a>, slots: &mut Slots<'a>, look: &mut Look) {
+        let mut settles = |rule: &Rule, look: &mut Look| {
+            let fits = match rule.rest {
+                Rest::Nothing => true,
+                Rest::Length(length) => asked.resource.bytes().len() == length as usize,
+                Rest::Literal(number) => self.resource_fits(number as usize, asked),
+            };
+            let statement = rule.statement as usize;
+            let record = if fits { self.record(statement) } else { None };
+            record.is_some_and(|record| self.settles(statement, &record, asked, slots, look))
+        };
+        plan.denies(asked, &mut |rule| settles(rule, look));
         if look.deny.is_none() {
-            let put_off = later.iter().take(count).filter_map(|number| index.rule(*number));
-            for rule in put_off {
-                if look.is_settled() || self.rule_settles(rule, asked, slots, look) {
-                    break;
-                }
-            }
+            plan.allows(asked, &mut |rule| settles(rule, look));
         }
     }
 
-    /// Notes a rule that fits, and tells whether nothing else can be of interest.
+    /// The resources of every statement whose actions fit, for the index.
+    #[cold]
+    fn drafts(&self, asked: &Asked<'_>) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        for statement in 0..self.statements() {
+            let Some(record) = self.record(statement) else { break };
+            if self.any_action(&record, asked) {
+                let denies = statement < self.denies as usize;
+                let resources = record.resources.filter_map(|number| self.rule(statement, number));
+                drafts.extend(resources.map(|(prefix, rule)| Draft { prefix, denies, rule }));
+            }
+        }
+        drafts
+    }
+
+    /// A statement with one of its resources, and what every fitting name begins with.
+    fn rule(&self, statement: usize, number: usize) -> Option<(Vec<u8>, Rule)> {
+        let literal = self.literal(number)?;
+        let shape = literal.shape();
+        let (prefix, ending) = match shape {
+            Shape::Test => {
+                let test = self.resources.get(literal.test())?;
+                (test.prefix().as_bytes().to_vec(), Ending::new(test.suffix().as_bytes()))
+            }
+            Shape::Exact => {
+                let text = literal.bytes(self.text());
+                let ending = Ending::new(&text);
+                (text, ending)
+            }
+            Shape::Prefix => (literal.bytes(self.text()), Ending::new(b"")),
+        };
+        let rest = Rest::new(shape, prefix.len(), number);
+        Some((prefix, Rule { statement: u32::try_from(statement).ok()?, rest, ending }))
+    }
+
+    /// How many statements there are.
     #[inline]
-    fn rule_settles<'a>(
-        &self,
-        rule: &Rule,
-        asked: &Asked<'a>,
-        slots: &mut Slots<'a>,
-        look: &mut Look,
-    ) -> bool {
-        let Some(record) = self.record(rule.statement as usize) else { return false };
-        self.rule_fits(rule, &record, asked)
-            && self.settles(rule.statement as usize, &record, asked, slots, look)
+    fn statements(&self) -> usize {
+        self.places[0] as usize
     }
 
     /// Notes a statement whose patterns fit, and tells whether nothing else of its effect can be of interest.
@@ -185,44 +200,28 @@ impl Set {
         let denies = statement < self.denies as usize;
         let Some(grant) = self.holds(record, denies, asked, slots) else { return false };
         if denies {
-            look.deny = Some(self.hit(statement, grant));
+            look.deny = Some(Hit { statement: number(statement), grant });
             return true;
         }
         if look.allow.is_none_or(|best| best.grant < grant) {
-            look.allow = Some(self.hit(statement, grant));
+            look.allow = Some(Hit { statement: number(statement), grant });
         }
         look.is_settled()
     }
 
-    /// Every statement that matches, in written order.
+    /// Every statement that matches, denies first, each in written order.
     pub(super) fn all(&self, asked: &Asked<'_>) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut slots = Slots::new(asked.context);
-        let mut note = |statement: usize, record: &Record| {
-            let denies = statement < self.denies as usize;
-            if let Some(grant) = self.holds(record, denies, asked, &mut slots) {
-                hits.push(self.hit(statement, grant));
-            }
-        };
-        match &self.index {
-            Some(index) => index.visit(asked, &mut |_, rule| {
-                let record = self.record(rule.statement as usize);
-                if let Some(record) = record.filter(|record| self.rule_fits(rule, record, asked)) {
-                    note(rule.statement as usize, &record);
-                }
-                false
-            }),
-            None => {
-                for statement in 0..self.places[0] as usize {
-                    let Some(record) = self.record(statement) else { break };
-                    if self.any_action(&record, asked) && self.any_resource(&record, asked) {
-                        note(statement, &record);
-                    }
+        for statement in 0..self.statements() {
+            let Some(record) = self.record(statement) else { break };
+            if self.any_action(&record, asked) && self.any_resource(&record, asked) {
+                let denies = statement < self.denies as usize;
+                if let Some(grant) = self.holds(&record, denies, asked, &mut slots) {
+                    hits.push(Hit { statement: number(statement), grant });
                 }
             }
         }
-        hits.sort_unstable();
-        hits.dedup();
         hits
     }
 
@@ -240,12 +239,16 @@ impl Set {
         })
     }
 
-    fn hit(&self, statement: usize, grant: Grant) -> Hit {
-        let at = self.places[0] as usize + STATEMENT * statement + STATEMENT - 1;
+    /// Whether a statement denies.
+    pub(super) fn denies(&self, hit: Hit) -> bool {
+        hit.statement < self.denies
+    }
+
+    /// Which policy a statement stands in, and which of its statements it is.
+    pub(super) fn origin(&self, hit: Hit) -> (u32, u32) {
+        let at = self.places[0] as usize + STATEMENT * hit.statement as usize + STATEMENT - 1;
         let origin = self.block.get(at).copied().unwrap_or_default();
-        let denies = statement < self.denies as usize;
-        let effect = if denies { StatementEffect::Deny } else { StatementEffect::Allow };
-        Hit { policy: origin as u32, number: (origin >> 32) as u32, effect, grant }
+        (origin as u32, (origin >> 32) as u32)
     }
 
     #[inline]
@@ -281,24 +284,6 @@ impl Set {
     fn resource_fits(&self, number: usize, asked: &Asked<'_>) -> bool {
         let test = |place: usize| self.resources.get(place).is_some_and(|test| test.fits(asked));
         self.literal(number).is_some_and(|l| l.fits(&asked.resource, self.text(), test))
-    }
-
-    /// Whether what is left of a rule's patterns fits.
-    #[inline]
-    fn rule_fits(&self, rule: &Rule, record: &Record, asked: &Asked<'_>) -> bool {
-        let action = match rule.action {
-            Rest::Nothing => true,
-            Rest::Length(length) => asked.action.bytes().len() == length as usize,
-            Rest::Literal(number) => self.action_fits(number as usize, asked),
-            Rest::All => self.any_action(record, asked),
-        };
-        action
-            && match rule.resource {
-                Rest::Nothing => true,
-                Rest::Length(length) => asked.resource.bytes().len() == length as usize,
-                Rest::Literal(number) => self.resource_fits(number as usize, asked),
-                Rest::All => self.any_resource(record, asked),
-            }
     }
 
     /// Whether a statement's principals and conditions hold, and how directly it names the principal.
@@ -361,16 +346,6 @@ struct Builder {
     resources: Vec<ResourceTest>,
     conditions: Vec<Condition>,
     principals: Vec<Principals>,
-    /// The patterns of each statement with the numbers of their first literals, for the index.
-    drafts: Vec<Draft>,
-}
-
-/// A statement's patterns before they are put in order.
-pub(super) struct Draft {
-    pub(super) actions: Vec<ActionTest>,
-    pub(super) first_action: u32,
-    pub(super) resources: Vec<ResourceTest>,
-    pub(super) first_resource: u32,
 }
 
 impl Builder {
@@ -415,8 +390,6 @@ impl Builder {
             pair(principals, 0),
             pair(policy, place),
         ]);
-        let (first_action, first_resource) = (number(first_action), number(first_resource));
-        self.drafts.push(Draft { actions, first_action, resources, first_resource });
     }
 
     fn literal(&mut self, text: &str, shape: Shape, test: usize) {
@@ -451,9 +424,9 @@ impl Builder {
     }
 
     fn finish(self) -> Set {
-        let index =
-            (self.statements.len() > UNINDEXED_MAX).then(|| Box::new(Index::new(&self.drafts)));
-        let mut block = if index.is_some() { Vec::new() } else { self.heads };
+        let room = KEPT * self.literals.len();
+        let index = (self.statements.len() > UNINDEXED_MAX).then(|| Box::new(Index::new(room)));
+        let mut block = self.heads;
         let mut places = [0; 4];
         let [statements, literals, conditions, text] = &mut places;
         *statements = number(block.len());

@@ -1,6 +1,6 @@
 //! Trees over literal texts: a walk down a name passes everything whose literal the name begins with.
 
-use super::asked::{after, number_of, word};
+use super::asked::{after, word};
 
 /// Some trees in the same arrays.
 #[derive(Debug, Default)]
@@ -92,25 +92,24 @@ impl Trees {
         }
     }
 
-    /// Walks down a name, with `FOLD` whatever the case of its letters, and shows the items of every node on the way, until `seen` says enough.
+    /// Walks down a name, and shows the items of every node on the way, until `seen` says enough.
     #[inline]
-    pub(super) fn walk<const FOLD: bool>(
+    pub(super) fn walk(
         &self,
         root: u32,
         name: &[u8],
         seen: &mut impl FnMut(core::ops::Range<usize>) -> bool,
-    ) -> bool {
+    ) {
         let mut number = root as usize;
         let mut rest = name;
         loop {
-            let Some(node) = self.nodes.get(number) else { return false };
-            let Some(left) = self.behind_label::<FOLD>(node, rest) else { return false };
+            let Some(node) = self.nodes.get(number) else { return };
+            let Some(left) = self.behind_label(node, rest) else { return };
             if node.items.0 < node.items.1 && seen(node.items.0 as usize..node.items.1 as usize) {
-                return true;
+                return;
             }
-            let Some(next) = left.first() else { return false };
-            let next = if FOLD { next.to_ascii_lowercase() } else { *next };
-            let Some(child) = self.child(node, next) else { return false };
+            let Some(next) = left.first() else { return };
+            let Some(child) = self.child(node, *next) else { return };
             number = child;
             rest = left;
         }
@@ -118,14 +117,14 @@ impl Trees {
 
     /// What follows a node's label in a name; `None` if the name goes on otherwise.
     #[inline]
-    fn behind_label<'n, const FOLD: bool>(&self, node: &Node, name: &'n [u8]) -> Option<&'n [u8]> {
+    fn behind_label<'n>(&self, node: &Node, name: &'n [u8]) -> Option<&'n [u8]> {
         let length = node.label_length as usize;
         let Some(first) = name.first_chunk::<8>() else {
             // Near the end of the name: byte by byte, and no longer label can fit.
             let label = node.label.to_le_bytes();
-            return after::<FOLD>(name, label.get(..length)?);
+            return after::<false>(name, label.get(..length)?);
         };
-        let first = number_of::<FOLD>(*first);
+        let first = u64::from_le_bytes(*first);
         if length <= 8 {
             let mask = u64::MAX.checked_shr(64 - 8 * node.label_length).unwrap_or(0);
             return if first & mask == node.label { name.get(length..) } else { None };
@@ -134,7 +133,7 @@ impl Trees {
             return None;
         }
         let from = node.label_rest as usize;
-        after::<FOLD>(name.get(8..)?, self.labels.get(from..from + length - 8)?)
+        after::<false>(name.get(8..)?, self.labels.get(from..from + length - 8)?)
     }
 
     /// The child whose label begins with a byte.
@@ -189,7 +188,6 @@ mod tests {
             texts in prop::collection::btree_set("[ab]{0,3}[a-z:\u{0}]{0,12}", 1..60),
             extra in "[a-z:]{0,9}",
             pick in any::<prop::sample::Index>(),
-            shout in any::<bool>(),
         ) {
             let texts: Vec<String> = texts.into_iter().collect();
             let slices: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
@@ -198,12 +196,7 @@ mod tests {
             let root = trees.add(&slices, 100);
             let name = format!("{}{extra}", texts[pick.index(texts.len())]);
             let mut seen = Vec::new();
-            if shout {
-                let name = name.to_uppercase();
-                trees.walk::<true>(root, name.as_bytes(), &mut |items| { seen.extend(items); false });
-            } else {
-                trees.walk::<false>(root, name.as_bytes(), &mut |items| { seen.extend(items); false });
-            }
+            trees.walk(root, name.as_bytes(), &mut |items| { seen.extend(items); false });
             let expected: Vec<usize> =
                 (0..texts.len()).filter(|n| name.starts_with(&texts[*n])).map(|n| n + 100).collect();
             prop_assert_eq!(seen, expected);
@@ -217,7 +210,7 @@ mod tests {
             let mut trees = Trees::default();
             let root = trees.add(&slices, 0);
             let mut seen = Vec::new();
-            trees.walk::<false>(root, &[asked, b'x'], &mut |items| { seen.extend(items); false });
+            trees.walk(root, &[asked, b'x'], &mut |items| { seen.extend(items); false });
             let own = usize::from(asked);
             let expected = if (1..=count).contains(&own) { vec![0, own] } else { vec![0] };
             prop_assert_eq!(seen, expected);

@@ -50,8 +50,23 @@ pub(super) struct Looks {
     allowing: u8,
     /// How directly the resource's policy names the one who asks, if it allows.
     grant: Grant,
-    resource: Option<Reason>,
-    identity: Option<Reason>,
+    resource: Option<Place>,
+    identity: Option<Place>,
+}
+
+/// A statement that matched, in one of the sets of a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Which set of the layer; those of `group` come after the others.
+    set: u32,
+    hit: Hit,
+}
+
+impl Place {
+    #[inline]
+    fn new(set: usize, hit: Hit) -> Place {
+        Place { set: u32::try_from(set).unwrap_or(u32::MAX), hit }
+    }
 }
 
 impl Looks {
@@ -77,9 +92,9 @@ impl Looks {
         match layer {
             Layer::Resource => {
                 self.grant = hit.grant;
-                self.resource = Some(reason(layer, set, hit));
+                self.resource = Some(Place::new(set, hit));
             }
-            Layer::Identity => self.identity = Some(reason(layer, set, hit)),
+            Layer::Identity => self.identity = Some(Place::new(set, hit)),
             _ => {}
         }
     }
@@ -88,9 +103,9 @@ impl Looks {
 /// What follows from what identity and resource policies allow.
 pub(super) enum Base {
     /// Nothing more is asked for.
-    Final(Layer, Option<Reason>),
+    Final(Layer, Option<Place>),
     /// Boundary and session policy must allow too.
-    Capped(Layer, Option<Reason>),
+    Capped(Layer, Option<Place>),
     /// Not granted; the first layer that should have allowed.
     Lacking(Layer),
 }
@@ -207,28 +222,37 @@ impl<'a> View<'a> {
 
     /// The first deny of all layers in their order; without one, how each layer allows is noted.
     #[inline]
-    pub(super) fn first_deny(&self, looks: &mut Looks) -> Option<Reason> {
+    pub(super) fn first_deny(&self, looks: &mut Looks) -> Option<(Layer, Place)> {
+        let only = |layer: Layer, place: Option<Place>| place.map(|place| (layer, place));
         if self.in_play == bit(Layer::Identity) {
-            return self.look(Layer::Identity, looks);
+            return only(Layer::Identity, self.look(Layer::Identity, looks));
         }
-        let in_play = ORDER.into_iter().filter(|layer| self.is_in_play(*layer));
-        for layer in in_play {
-            if let Some(reason) = self.look(layer, looks) {
-                return Some(reason);
-            }
-        }
-        None
+        let mut in_play = ORDER.into_iter().filter(|layer| self.is_in_play(*layer));
+        in_play.find_map(|layer| only(layer, self.look(layer, looks)))
+    }
+
+    /// The statement at a place, by policy and number.
+    pub(super) fn reason(&self, layer: Layer, place: Place) -> Option<Reason> {
+        let (sets, number) = (self.sets(layer), place.set as usize);
+        let set = match number.checked_sub(sets.len()) {
+            None => sets.get(number)?,
+            Some(number) => self.group(layer).get(number)?,
+        };
+        let (policy, statement) = set.origin(place.hit);
+        let denies = set.denies(place.hit);
+        let effect = if denies { StatementEffect::Deny } else { StatementEffect::Allow };
+        Some(Reason { layer, set: place.set, policy, statement, effect })
     }
 
     /// Looks at a layer until it denies; notes whether and how it allows.
     #[inline]
-    pub(super) fn look(&self, layer: Layer, looks: &mut Looks) -> Option<Reason> {
+    pub(super) fn look(&self, layer: Layer, looks: &mut Looks) -> Option<Place> {
         let sets = self.sets(layer);
         let mut allowing = 0;
         for (number, set) in sets.iter().enumerate() {
             let Look { deny, allow } = set.look(&self.asked);
             if let Some(hit) = deny {
-                return Some(reason(layer, number, hit));
+                return Some(Place::new(number, hit));
             }
             if let Some(hit) = allow {
                 allowing += 1;
@@ -242,7 +266,7 @@ impl<'a> View<'a> {
             for (number, set) in self.group(layer).iter().enumerate() {
                 let Look { deny, allow } = set.look(&self.asked);
                 if let Some(hit) = deny {
-                    return Some(reason(layer, sets.len() + number, hit));
+                    return Some(Place::new(sets.len() + number, hit));
                 }
                 if let Some(hit) = allow {
                     looks.note(layer, sets.len() + number, hit);
@@ -259,12 +283,18 @@ impl<'a> View<'a> {
         let mut take = |sets: &[Arc<Set>], first: usize, matched: &mut Vec<Reason>| {
             for (set, number) in sets.iter().zip(first..) {
                 let hits = set.all(&self.asked);
-                let allows = hits.iter().filter(|hit| hit.effect == StatementEffect::Allow);
+                let allows = hits.iter().filter(|hit| !set.denies(**hit));
                 if let Some(hit) = allows.max_by_key(|hit| hit.grant) {
                     allowing += 1;
                     looks.note(layer, number, *hit);
                 }
-                matched.extend(hits.into_iter().map(|hit| reason(layer, number, hit)));
+                let reasons = hits.iter().map(|hit| self.reason(layer, Place::new(number, *hit)));
+                let from = matched.len();
+                matched.extend(reasons.flatten());
+                // As they are written, whatever they say.
+                if let Some(new) = matched.get_mut(from..) {
+                    new.sort_unstable();
+                }
             }
         };
         let sets = self.sets(layer);
@@ -318,10 +348,4 @@ impl<'a> View<'a> {
 #[inline]
 fn is_divided(layer: Layer) -> bool {
     matches!(layer, Layer::Scp | Layer::Rcp)
-}
-
-#[inline]
-fn reason(layer: Layer, set: usize, hit: Hit) -> Reason {
-    let set = u32::try_from(set).unwrap_or(u32::MAX);
-    Reason { layer, set, policy: hit.policy, statement: hit.number, effect: hit.effect }
 }
