@@ -38,10 +38,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, account: &AccountId, c: &C) -> Result
         }
         C::DeleteAccessKey { user, key } => {
             find(tx, me, account, user.as_ref(), key)?;
-            tx.delete(Key::AccessKey(key.clone()));
-            if tx.state().last_use(&Used::Key(key.clone())).is_some() {
-                tx.delete(Key::Use("key", Folded::of(key.as_str())));
-            }
+            remove(tx, key);
             Ok(Output::Done)
         }
         C::GetAccessKeyLastUsed { key } => {
@@ -78,6 +75,14 @@ pub fn make(tx: &mut Tx<'_>, owner: KeyOwner) -> Result<(Arc<AccessKey>, Secret)
     tx.note("accessKeyId", key.id.to_string());
     tx.put(Row::AccessKey(key.clone()));
     Ok((Arc::new(key), secret))
+}
+
+/// Takes a key away, with what is known of its use.
+pub fn remove(tx: &mut Tx<'_>, key: &KeyId) {
+    tx.delete(Key::AccessKey(key.clone()));
+    if tx.state().last_use(&Used::Key(key.clone())).is_some() {
+        tx.delete(Key::Use("key", Folded::of(key.as_str())));
+    }
 }
 
 /// Whether a user's keys have to go before it can.

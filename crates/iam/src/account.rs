@@ -40,6 +40,7 @@ pub fn create(
         created_ms: tx.now(),
         role_quota: role_quota.unwrap_or(limits::ROLES_PER_ACCOUNT),
         alias: None,
+        terms: ServiceTerms::default(),
     };
     tx.put(Row::Account(account.clone()));
     tx.note("accountId", id.to_string());

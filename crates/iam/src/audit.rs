@@ -256,6 +256,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::DeleteServiceLinkedRole { role }
         | C::PlanServiceLinkedRoleDeletion { role }
+        | C::AcceptServiceUpdate { role }
         | C::GetRole { role }
         | C::DeleteRole { role }
         | C::ListRolePolicies { role, .. }
@@ -459,6 +460,23 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ReleaseSessions { target }
         | C::RetireServiceLinkedRole { target } => put("role", &target.role),
         C::EnrolService { service } => put("service", service),
+        C::PreviewServiceLinkedRole { principal, suffix } => {
+            put("aWSServiceName", principal);
+            suffix.iter().for_each(|s| put("customSuffix", s));
+        }
+        C::UpdateServiceTerms(change) => {
+            change.holds_updates.iter().for_each(|on| put("holdsUpdates", on));
+            change.requires_consent.iter().for_each(|on| put("requiresConsent", on));
+        }
+        C::PutServiceCeiling { principal, policy } => {
+            put("principal", principal);
+            put("policy", policy);
+        }
+        C::DeleteServiceCeiling { principal } => put("principal", principal),
+        C::DiffService { manifest } | C::UpdateService { manifest } => {
+            put("service", &manifest.service);
+        }
+        C::RemoveService { service } => put("service", service),
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::GetService { service } => put("service", service),
         C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),
@@ -478,6 +496,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::GetCallerIdentity
         | C::LookupEvents
         | C::ListServices
+        | C::GetServiceTerms
         | C::ListAccounts
         | C::ReadTrail
         | C::RecordUse { .. }

@@ -417,7 +417,13 @@ pub fn decide(
     }
     let engine::Answer { effect, layer, blocked_by, matched } = layers.answer(&request);
     let matched = matched.iter().filter_map(|reason| policies.matched(reason)).collect();
-    Decision { effect, layer, blocked_by, matched }
+    let blocked_by = blocked_by.into_iter().map(named).collect();
+    Decision { effect, layer: named(layer), blocked_by, matched }
+}
+
+/// A layer as it is named here: ceilings are evaluated where private endpoints would be.
+fn named(layer: Layer) -> Layer {
+    if layer == Layer::Endpoint { Layer::Ceiling } else { layer }
 }
 
 /// The global condition keys, from typed facts of the server and from nothing a client sends.
@@ -493,6 +499,8 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
 /// The policies that bind a caller, by layer.
 struct Policies {
     identity: NamedPolicies,
+    /// What the account lets a linked service's role do at most; nothing goes round it.
+    ceiling: Option<NamedPolicies>,
     boundary: Option<NamedPolicies>,
     session: Option<NamedPolicies>,
 }
@@ -500,6 +508,7 @@ struct Policies {
 /// The same as they are evaluated.
 struct Sets {
     identity: Vec<Arc<Set>>,
+    ceiling: Option<Vec<Arc<Set>>>,
     boundary: Option<Vec<Arc<Set>>>,
     session: Option<Vec<Arc<Set>>>,
 }
@@ -508,6 +517,8 @@ impl Sets {
     fn layers(&self) -> engine::Layers<'_> {
         engine::Layers {
             identity: &self.identity,
+            // The layer that must allow whatever else does, and that binds linked roles too.
+            endpoint: self.ceiling.as_deref(),
             boundary: self.boundary.as_deref(),
             session: self.session.as_deref(),
             ..engine::Layers::default()
@@ -529,7 +540,7 @@ impl Policies {
             }
             IdentityKind::Role(role) => match &role.kind {
                 RoleKind::Own(own) => granted(state, dialect, &own.grants),
-                RoleKind::Linked(linked) => (template(state, dialect, &linked.template), None),
+                RoleKind::Linked(linked) => (template(state, dialect, role, linked), None),
             },
             IdentityKind::Builtin => {
                 (crate::catalog::administrator(dialect).into_iter().collect(), None)
@@ -542,7 +553,7 @@ impl Policies {
             let managed = claims.policies.iter().filter_map(|p| managed(state, dialect, p));
             inline.chain(managed).collect()
         });
-        Self { identity, boundary, session }
+        Self { identity, ceiling: ceiling(state, me), boundary, session }
     }
 
     fn sets(&self) -> Sets {
@@ -551,6 +562,7 @@ impl Policies {
         }
         Sets {
             identity: sets(&self.identity),
+            ceiling: self.ceiling.as_ref().map(sets),
             boundary: self.boundary.as_ref().map(sets),
             session: self.session.as_ref().map(sets),
         }
@@ -564,6 +576,7 @@ impl Policies {
             layer => {
                 let list = match layer {
                     Layer::Boundary => self.boundary.as_ref()?,
+                    Layer::Endpoint => self.ceiling.as_ref()?,
                     Layer::Session => self.session.as_ref()?,
                     _ => &self.identity,
                 };
@@ -572,7 +585,7 @@ impl Policies {
                 (name.clone(), found.sid.clone())
             }
         };
-        Some(Matched { policy, statement, sid, layer: reason.layer, effect: reason.effect })
+        Some(Matched { policy, statement, sid, layer: named(reason.layer), effect: reason.effect })
     }
 }
 
@@ -610,9 +623,19 @@ fn managed(
     }
 }
 
-fn template(state: &State, dialect: Dialect, template: &TemplateRef) -> NamedPolicies {
-    let found = state.template(&template.principal).and_then(|(_, found)| {
-        let document = found.versions.get(&template.version)?.of(dialect)?;
+/// The bound that an account sets for the role of a linked service.
+fn ceiling(state: &State, me: &Identity) -> Option<NamedPolicies> {
+    let IdentityKind::Role(role) = &me.kind else { return None };
+    let RoleKind::Linked(found) = &role.kind else { return None };
+    let terms = &state.account(&role.account)?.terms;
+    let ceiling = terms.ceilings.get(&found.template.principal)?;
+    Some(vec![(format!("ceiling for {}", found.template.principal), ceiling.clone())])
+}
+
+fn template(state: &State, dialect: Dialect, role: &Role, linked: &LinkedRole) -> NamedPolicies {
+    let version = crate::linked::version_in_force(state, &role.account, &linked.template);
+    let found = state.template(&linked.template.principal).and_then(|(_, found)| {
+        let document = found.versions.get(&version)?.of(dialect)?;
         Some((found.policy.to_string(), document.clone()))
     });
     found.into_iter().collect()

@@ -211,6 +211,15 @@ pub struct Manifest {
     pub roles: Vec<Template>,
 }
 
+/// What is to change in an account's terms; what is not given stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TermsChange {
+    /// Whether new permissions of services wait for an administrator.
+    pub holds_updates: Option<bool>,
+    /// Whether only the account's own principals make service-linked roles.
+    pub requires_consent: Option<bool>,
+}
+
 /// One step of a deletion, with what its worker read before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeletionStep {
@@ -260,6 +269,22 @@ pub enum Command {
         task: TaskId,
         principal: String,
         role: String,
+    },
+    PreviewServiceLinkedRole {
+        principal: String,
+        suffix: Option<Suffix>,
+    },
+    AcceptServiceUpdate {
+        role: RoleName,
+    },
+    GetServiceTerms,
+    UpdateServiceTerms(TermsChange),
+    PutServiceCeiling {
+        principal: ServiceName,
+        policy: String,
+    },
+    DeleteServiceCeiling {
+        principal: ServiceName,
     },
     PlanServiceLinkedRoleDeletion {
         role: RoleName,
@@ -643,6 +668,15 @@ pub enum Command {
     EnrolService {
         service: ServiceName,
     },
+    DiffService {
+        manifest: Box<Manifest>,
+    },
+    UpdateService {
+        manifest: Box<Manifest>,
+    },
+    RemoveService {
+        service: ServiceName,
+    },
     RegisterService {
         token: Option<String>,
         manifest: Box<Manifest>,
@@ -701,12 +735,13 @@ impl Command {
     /// The row of the operation table that this command belongs to.
     pub fn operation(&self) -> Operation {
         operation_of!(self:
-            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep;
-            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider;
+            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms;
+            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole PlanServiceLinkedRoleDeletion DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate
+            PutServiceCeiling DeleteServiceCeiling DiffService UpdateService RemoveService DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
             RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies

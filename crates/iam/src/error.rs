@@ -66,6 +66,8 @@ pub enum Entity {
     Account(String),
     /// An account's alias.
     Alias(String),
+    /// A ceiling for the roles of a principal.
+    Ceiling(String),
 }
 
 /// A number that would be exceeded.
@@ -115,6 +117,8 @@ pub enum Quota {
     DeletionTasks,
     /// Registered uses of a role.
     Usages,
+    /// Ceilings of an account.
+    Ceilings,
 }
 
 /// What has to go before a thing can be deleted.
@@ -193,6 +197,10 @@ pub enum Error {
     QuotaExceeded(Quota, usize),
     /// Something has to go first.
     DeleteConflict(Conflict),
+    /// What is to go or to change is still used: by what.
+    InUse(String),
+    /// The account wants service-linked roles to be made by its own principals only.
+    ConsentMissing(ServiceName),
     /// A document is not valid: what its dialect says, and where.
     MalformedPolicy {
         /// The vendor's text.

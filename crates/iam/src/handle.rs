@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
     access_key, account, attachment, deletion, group, linked, managed_policy, provider, role,
-    role_policy, service, session, tagging, usage, user,
+    role_policy, service, session, tagging, terms, usage, user,
 };
 
 /// What a call leads to.
@@ -79,6 +79,9 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         C::RecordUse { uses } => access_key::record_use(tx, uses),
         C::EnrolService { .. }
         | C::RegisterService { .. }
+        | C::DiffService { .. }
+        | C::UpdateService { .. }
+        | C::RemoveService { .. }
         | C::ListServices
         | C::GetService { .. } => service::run(tx, me, &call.command),
         C::EnsureServiceLinkedRole { .. }
@@ -153,6 +156,14 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         C::GetServiceLinkedRoleTemplate { principal } => {
             linked::templates(tx, &account, principal.as_deref())
         }
+        C::PreviewServiceLinkedRole { principal, suffix } => {
+            linked::preview(tx, &account, principal, suffix.as_ref())
+        }
+        C::GetServiceTerms
+        | C::UpdateServiceTerms(_)
+        | C::PutServiceCeiling { .. }
+        | C::DeleteServiceCeiling { .. }
+        | C::AcceptServiceUpdate { .. } => terms::run(tx, &account, command),
         C::DeleteServiceLinkedRole { role } => deletion::submit(tx, &account, role),
         C::PlanServiceLinkedRoleDeletion { role } => deletion::plan(tx, &account, role),
         C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {

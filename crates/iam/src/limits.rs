@@ -62,6 +62,12 @@ pub const USAGES_PER_ROLE: usize = 10_000;
 pub const USAGES_SHOWN: usize = 100;
 /// Roles that one linked service may define.
 pub const TEMPLATES_PER_SERVICE: usize = 20;
+/// Versions of the permissions of a template that are kept beside those that roles still have.
+pub const VERSIONS_PER_TEMPLATE: u32 = 5;
+/// Roles named where a service cannot be removed for them.
+pub const ROLES_NAMED: usize = 20;
+/// Ceilings of one account.
+pub const CEILINGS_PER_ACCOUNT: usize = 100;
 /// Regions that one linked service may declare.
 pub const REGIONS_PER_SERVICE: usize = 100;
 

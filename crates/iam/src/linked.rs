@@ -5,8 +5,9 @@
 
 use crate::caller::{Identity, Source};
 use crate::error::{Error, Quota};
-use crate::output::Output;
+use crate::output::{Output, PreviewView};
 use crate::rows::*;
+use crate::state::State;
 use crate::text::*;
 use crate::tx::{Class, Tx};
 use crate::{authorize, limits, role};
@@ -92,7 +93,8 @@ pub fn create(
 /// service received, unless it is there.
 ///
 /// Errors: as [`create`] but for `RoleNameTaken`, which only an ordinary role can cause;
-/// `AccessDenied` when the caller may not make it. Nothing is half made.
+/// `AccessDenied` when the caller may not make it; `ConsentMissing` in an account that wants its own
+/// principals to make such roles. Nothing is half made.
 pub fn ensure(
     tx: &mut Tx<'_>,
     service: &Arc<Service>,
@@ -118,9 +120,44 @@ pub fn ensure(
     let arn = future_arn(tx, &account, principal, suffix)?;
     tx.touch(&account, arn.clone());
     authorize::check_creation(tx, on_behalf, source, principal, &arn, service)?;
+    if crate::account::find(tx, &account)?.terms.requires_consent {
+        return Err(Error::ConsentMissing(template.principal));
+    }
     let description = template.description.clone();
     let role = make(tx, &account, service, &template, name, suffix, description)?;
     Ok(Output::Ensured { role: role::view(tx, &role), created: true })
+}
+
+/// The role that [`create`] would make, with what it could do; nothing is made.
+///
+/// Errors: as [`create`].
+pub fn preview(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    principal: &str,
+    suffix: Option<&Suffix>,
+) -> Result<Output, Error> {
+    let (service, template) = template(tx, account, principal)?;
+    let dialect = tx.dialect(account)?;
+    let name = role_name(dialect, &template, suffix)?;
+    let terms = crate::account::find(tx, account)?.terms.clone();
+    Ok(Output::Preview(Box::new(PreviewView {
+        arn: name::role(dialect, account.as_str(), &path_of(principal), name.as_str()),
+        exists: tx.state().role(account, &name.folded()).is_some(),
+        dialect,
+        ceiling: terms.ceilings.get(&template.principal).cloned(),
+        terms,
+        service,
+        template,
+    })))
+}
+
+/// The version of its template's permissions that counts for a role: the latest, or in an account that holds
+/// updates the one that was last accepted.
+pub fn version_in_force(state: &State, account: &AccountId, template: &TemplateRef) -> u32 {
+    let holds = state.account(account).is_some_and(|account| account.terms.holds_updates);
+    let latest = state.template(&template.principal).map(|(_, found)| found.version);
+    latest.filter(|_| !holds).unwrap_or(template.version)
 }
 
 /// What the catalogue says of the role of one principal, or of all that this account can have.

@@ -132,6 +132,12 @@ operations! {
     GetServiceLinkedRoleDeletionStatus  Iam Read  Role Policy;
     GetServiceLinkedRoleTemplate        Iam Read  None Policy;
     PlanServiceLinkedRoleDeletion       Linkrole Read Role Policy;
+    PreviewServiceLinkedRole            Linkrole Read Role Policy;
+    AcceptServiceUpdate                 Linkrole Write Role Policy;
+    GetServiceTerms                     Linkrole Read  None Policy;
+    UpdateServiceTerms                  Linkrole Write None Policy;
+    PutServiceCeiling                   Linkrole Write None Policy;
+    DeleteServiceCeiling                Linkrole Write None Policy;
     CreateRole                          Iam Write Role Policy;
     GetRole                             Iam Read  Role Policy;
     ListRoles                           Iam Read  None Policy;
@@ -233,6 +239,9 @@ operations! {
     RetireServiceLinkedRole             Linkrole Write Role OwnService;
     EnrolService                        Linkrole Mint  None Operator;
     RegisterService                     Linkrole Mint  None Enrolment;
+    DiffService                         Linkrole Read  None Operator;
+    UpdateService                       Linkrole Write None Operator;
+    RemoveService                       Linkrole Write None Operator;
     ListServices                        Linkrole Read  None Authenticated;
     GetService                          Linkrole Read  None Authenticated;
     CreateAccount                       Linkrole Mint  None Operator;

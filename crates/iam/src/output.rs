@@ -22,6 +22,8 @@ pub struct RoleView {
     pub boundary: Option<String>,
     /// When and where it was last used.
     pub last_use: Option<Arc<LastUse>>,
+    /// The version of its template's permissions that counts for a service-linked role.
+    pub template_version: Option<u32>,
     /// The newest deletion task of a service-linked role.
     pub deletion: Option<Arc<DeletionTask>>,
 }
@@ -238,6 +240,77 @@ pub struct CallerView {
     pub kind: &'static str,
 }
 
+/// A service-linked role that could be made.
+#[derive(Clone, Debug)]
+pub struct PreviewView {
+    /// The name it would have.
+    pub arn: String,
+    /// Whether it is there already.
+    pub exists: bool,
+    /// The account's dialect.
+    pub dialect: policy::Dialect,
+    /// The service.
+    pub service: Arc<Service>,
+    /// The template that would give it trust and permissions.
+    pub template: Template,
+    /// The most that it could do here, if the account sets a bound.
+    pub ceiling: Option<PermissionsPolicy>,
+    /// What the account demands.
+    pub terms: ServiceTerms,
+}
+
+/// What a manifest changes in a registered service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceChange {
+    /// The service.
+    pub service: ServiceName,
+    /// What changes of the service itself.
+    pub settings: Vec<SettingChange>,
+    /// What changes of its roles.
+    pub roles: Vec<RoleChange>,
+}
+
+/// One setting, as manifests write it; empty where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettingChange {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub before: String,
+    /// What it becomes.
+    pub after: String,
+}
+
+/// What changes of a role that a service defines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleChange {
+    /// The role's principal.
+    pub principal: ServiceName,
+    /// Settings that change.
+    pub settings: Vec<SettingChange>,
+    /// Permissions that change.
+    pub permissions: Vec<PermissionChange>,
+    /// The version of its permissions; none for a new role.
+    pub version_before: Option<u32>,
+    /// The version that it gets; none for a role that goes.
+    pub version_after: Option<u32>,
+    /// How many existing roles get the new version at once.
+    pub at_once: usize,
+    /// How many get it when their accounts' administrators accept it.
+    pub held: usize,
+}
+
+/// What changes of a role's permissions in one language.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PermissionChange {
+    /// The language.
+    pub dialect: policy::Dialect,
+    /// Statements that come.
+    pub added: Vec<serde_json::Value>,
+    /// Statements that go.
+    pub removed: Vec<serde_json::Value>,
+}
+
 /// What a caller gets.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant is named for what it carries")]
@@ -270,6 +343,9 @@ pub enum Output {
     Tags(Page<TagView>),
     Alias(Option<AccountAlias>),
     Plan(Box<PlanView>),
+    Preview(Box<PreviewView>),
+    Terms(ServiceTerms),
+    ServiceChange(Box<ServiceChange>),
     Diagnosis(String),
     OidcProvider {
         arn: String,

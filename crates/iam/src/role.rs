@@ -207,6 +207,12 @@ pub fn view(tx: &Tx<'_>, role: &Arc<Role>) -> RoleView {
         trust,
         boundary,
         last_use: tx.state().last_use(&Used::Role(role.id.clone())).cloned(),
+        template_version: match &role.kind {
+            RoleKind::Own(_) => None,
+            RoleKind::Linked(found) => {
+                Some(linked::version_in_force(tx.state(), &role.account, &found.template))
+            }
+        },
         deletion: match &role.kind {
             RoleKind::Own(_) => None,
             RoleKind::Linked(_) => tx.state().last_task(role).cloned(),

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::grants::{Grants, PolicyRef};
 pub use crate::policy_text::{PermissionsPolicy, TrustPolicy};
+pub use crate::terms::ServiceTerms;
 
 /// An account: the tenant that owns everything else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Account {
     /// The name it goes by beside its id; no two accounts have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<AccountAlias>,
+    /// What it demands of linked services.
+    #[serde(default)]
+    pub terms: ServiceTerms,
 }
 
 /// A user.

@@ -11,6 +11,7 @@ use crate::rows::*;
 use crate::seal::{self, Secret};
 use crate::text::*;
 use crate::tx::Tx;
+use crate::update;
 use policy::Dialect;
 use std::sync::Arc;
 
@@ -33,6 +34,9 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
                 tx.state().service(&name).or_else(|| tx.state().template(&name).map(|t| t.0));
             Ok(Output::Service(found.cloned().ok_or_else(missing)?))
         }
+        C::DiffService { manifest } => update::update(tx, manifest, false),
+        C::UpdateService { manifest } => update::update(tx, manifest, true),
+        C::RemoveService { service } => update::remove(tx, service),
         _ => Err(Error::Internal("not an operation on services")),
     }
 }
@@ -66,6 +70,17 @@ fn redeem(tx: &mut Tx<'_>, service: &ServiceName, token: Option<&str>) -> Result
 /// `Invalid` for a manifest that breaks a rule.
 fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
     check_free(tx, &manifest.service)?;
+    let service = checked(tx, manifest)?;
+    tx.put(Row::Service(service.clone()));
+    if tx.state().enrolment(&manifest.service).is_some() {
+        tx.delete(Key::Enrolment(manifest.service.clone()));
+    }
+    let (key, secret) = access_key::make(tx, KeyOwner::Service(manifest.service.clone()))?;
+    Ok(Output::Registered { service: Arc::new(service), key, secret })
+}
+
+/// The service that a manifest describes, if it breaks no rule and takes nothing of another's.
+pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
     check(manifest)?;
     check_signing_names(tx, manifest)?;
     let mut templates = std::collections::BTreeMap::new();
@@ -75,7 +90,7 @@ fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
             return Err(invalid("roles", format!("`{}` defines two roles", template.principal)));
         }
     }
-    let service = Service {
+    Ok(Service {
         name: manifest.service.clone(),
         display_name: manifest.display_name.clone(),
         signing_names: manifest.signing_names.clone(),
@@ -84,13 +99,7 @@ fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
         templates,
         usage: manifest.usage,
         created_ms: tx.now(),
-    };
-    tx.put(Row::Service(service.clone()));
-    if tx.state().enrolment(&manifest.service).is_some() {
-        tx.delete(Key::Enrolment(manifest.service.clone()));
-    }
-    let (key, secret) = access_key::make(tx, KeyOwner::Service(manifest.service.clone()))?;
-    Ok(Output::Registered { service: Arc::new(service), key, secret })
+    })
 }
 
 fn check_free(tx: &Tx<'_>, service: &ServiceName) -> Result<(), Error> {
@@ -148,7 +157,8 @@ fn check(manifest: &Manifest) -> Result<(), Error> {
 
 /// A signing name says whose the requests, actions and condition keys under it are.
 fn check_signing_names(tx: &Tx<'_>, manifest: &Manifest) -> Result<(), Error> {
-    let mut others = tx.state().services().flat_map(|s| &s.signing_names);
+    let others = tx.state().services().filter(|s| s.name != manifest.service);
+    let mut others = others.flat_map(|s| &s.signing_names);
     match others.find(|name| manifest.signing_names.contains(*name)) {
         Some(name) => Err(taken("signing name", name)),
         None => Ok(()),
@@ -180,10 +190,12 @@ fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Resu
             format!("expected a name without `_`; found `{}`", template.role),
         ));
     }
-    if tx.state().service(&template.principal).is_some() {
+    let holder = tx.state().service(&template.principal);
+    if holder.is_some_and(|holder| holder.name != manifest.service) {
         return Err(taken("principal", template.principal.as_str()));
     }
-    let others = tx.state().services().flat_map(|s| s.templates.values());
+    let others = tx.state().services().filter(|s| s.name != manifest.service);
+    let others = others.flat_map(|s| s.templates.values());
     let siblings = manifest.roles.iter().filter(|other| !std::ptr::eq(*other, template));
     for other in others.chain(siblings) {
         if other.principal == template.principal {

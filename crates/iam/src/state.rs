@@ -116,6 +116,10 @@ impl State {
                 self.policies.insert(at, Arc::new(r));
             }
             Row::Service(r) => {
+                let old = self.services.get(&r.name).cloned();
+                for gone in old.iter().flat_map(|old| old.templates.keys()) {
+                    self.principals.remove(gone);
+                }
                 for principal in r.templates.keys() {
                     self.principals.insert(principal.clone(), r.name.clone());
                 }

@@ -38,6 +38,9 @@ fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
             let arn = crate::linked::future_arn(tx, &account, principal, suffix.as_ref())?;
             return Ok(creation(tx, principal, arn, account));
         }
+        C::PreviewServiceLinkedRole { principal, suffix } => {
+            Some(crate::linked::future_arn(tx, &account, principal, suffix.as_ref())?)
+        }
         C::GetServiceLinkedRoleDeletionStatus { task, principal, role } => {
             let known = tx.state().task(task).filter(|t| t.account == account);
             Some(match known {
@@ -127,6 +130,7 @@ impl Target<'_, '_> {
         use Command as C;
         match command {
             C::DeleteServiceLinkedRole { role }
+            | C::AcceptServiceUpdate { role }
             | C::PlanServiceLinkedRoleDeletion { role }
             | C::GetRole { role }
             | C::UpdateRole { role, .. }

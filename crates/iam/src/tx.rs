@@ -384,8 +384,14 @@ mod tests {
         let mut tx = Tx::begin(&state, &mut env);
         let mut account = |id: &str, dialect: Dialect| {
             let id = AccountId::parse(id).unwrap();
-            let row =
-                Account { id: id.clone(), dialect, created_ms: 0, role_quota: 0, alias: None };
+            let row = Account {
+                id: id.clone(),
+                dialect,
+                created_ms: 0,
+                role_quota: 0,
+                alias: None,
+                terms: ServiceTerms::default(),
+            };
             tx.put(Row::Account(row));
             id
         };

@@ -161,6 +161,7 @@ pub(crate) fn words(layer: Layer) -> &'static str {
     match layer {
         Layer::Boundary => "permissions boundary",
         Layer::Endpoint => "endpoint policy",
+        Layer::Ceiling => "ceiling",
         Layer::Identity => "identity policy",
         Layer::Rcp => "resource control policy",
         Layer::Resource => "resource policy",
@@ -205,7 +206,7 @@ fn list_of(
         Layer::Endpoint => policies.endpoint.as_mut(),
         Layer::Scp => policies.scp.as_mut()?.get_mut(level?),
         Layer::Rcp => policies.rcp.as_mut()?.get_mut(level?),
-        Layer::Resource | Layer::Service => None,
+        Layer::Resource | Layer::Service | Layer::Ceiling => None,
     }
 }
 
@@ -235,7 +236,7 @@ fn add(
         Layer::Endpoint => PolicyKind::Resource,
         Layer::Scp => PolicyKind::Scp,
         Layer::Rcp => PolicyKind::Rcp,
-        Layer::Service => return None,
+        Layer::Service | Layer::Ceiling => return None,
     };
     let document = read(kind)?;
     list_of(policies, layer, level)?.push(policy(document));

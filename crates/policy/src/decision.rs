@@ -40,6 +40,8 @@ pub enum Layer {
     Service,
     /// Session policies.
     Session,
+    /// What an account lets the role of a linked service do at most; linkrole's own, and no layer of the evaluators.
+    Ceiling,
 }
 
 /// A statement that matched the request.
@@ -106,6 +108,7 @@ pub fn denial_text(
         Layer::Scp => "service control policy",
         Layer::Rcp => "resource control policy",
         Layer::Endpoint => "VPC endpoint policy",
+        Layer::Ceiling => "ceiling of the account",
         Layer::Resource if trust => "role trust policy",
         Layer::Resource => "resource-based policy",
         Layer::Service => return text,

@@ -90,7 +90,7 @@ impl Evaluation<'_> {
             Layer::Endpoint => !allows.endpoint,
             Layer::Boundary => matches!(base, Base::Capped(_)) && !allows.boundary,
             Layer::Session => matches!(base, Base::Capped(_)) && !allows.session,
-            Layer::Resource | Layer::Identity | Layer::Service => {
+            Layer::Resource | Layer::Identity | Layer::Service | Layer::Ceiling => {
                 matches!(&base, Base::Lacking(layers) if layers.contains(&layer))
             }
         };

@@ -10,6 +10,7 @@ pub mod http;
 mod mac;
 pub mod manifest;
 pub mod native;
+mod native_services;
 pub mod sign_acs;
 pub mod sign_v4;
 pub mod xml;

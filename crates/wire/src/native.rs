@@ -10,6 +10,7 @@ use crate::aws::params::parse_policy;
 use crate::clock::iso_seconds;
 use crate::http::{Request, Response};
 use crate::manifest::{self, ManifestText};
+use crate::native_services;
 use iam::command::*;
 use iam::error::Error;
 use iam::output::*;
@@ -213,7 +214,7 @@ pub fn is_native(path: &str) -> bool {
 ///
 /// Errors: 404 for an unknown path, 405 for another method, 400 for a body that does not read.
 pub fn decode(request: &Request) -> Result<Native, Fault> {
-    if !PATHS.contains(&request.path.as_str()) {
+    if !paths().any(|path| path == request.path) {
         let text =
             format!("There is nothing at {}; see the reference of the native API.", request.path);
         return Err(Fault::new("NotFound", 404, text));
@@ -230,6 +231,9 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
         ));
     }
     let body = request.body.as_slice();
+    if native_services::PATHS.contains(&request.path.as_str()) {
+        return Ok(native_services::decode(&request.path, body)?.into());
+    }
     Ok(match request.path.as_str() {
         "/v1/authorize" => {
             let ask: Authorize = read(body)?;
@@ -343,7 +347,11 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
 }
 
 /// Every path of the dialect.
-pub const PATHS: &[&str] = &[
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    PATHS.iter().chain(native_services::PATHS).copied()
+}
+
+const PATHS: &[&str] = &[
     "/v1/authorize",
     "/v1/slr/ensure",
     "/v1/slr/list",
@@ -368,7 +376,7 @@ pub const PATHS: &[&str] = &[
     "/v1/operator/trail",
 ];
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body)
         .map_err(|e| Fault::new("ValidationError", 400, format!("The body does not read: {e}")))
@@ -431,7 +439,7 @@ fn respond(status: u16, body: &Value, request_id: &str) -> Response {
     Response { status, headers, body: body.to_string().into_bytes() }
 }
 
-fn role(view: &RoleView) -> Value {
+pub(crate) fn role(view: &RoleView) -> Value {
     let row = &view.role;
     let mut shown = json!({
         "arn": view.arn,
@@ -451,7 +459,7 @@ fn role(view: &RoleView) -> Value {
         object.insert("service".into(), json!(linked.template.service.as_str()));
         object.insert("principal".into(), json!(linked.template.principal.as_str()));
         object.insert("suffix".into(), json!(linked.suffix.as_ref().map(Suffix::as_str)));
-        object.insert("template_version".into(), json!(linked.template.version));
+        object.insert("template_version".into(), json!(view.template_version));
         let deleting = matches!(linked.status, RoleStatus::Deleting { .. });
         object.insert("deleting".into(), json!(deleting));
         object.insert("epoch".into(), json!(linked.status.epoch()));
@@ -521,9 +529,11 @@ fn caller(view: &CallerView) -> Value {
 }
 
 fn body(output: &Output) -> Value {
+    if let Some(body) = native_services::body(output) {
+        return body;
+    }
     match output {
         Output::Done => json!({}),
-        Output::Role(view) => json!({ "role": role(view) }),
         Output::Roles(page) => json!({
             "roles": page.items.iter().map(role).collect::<Vec<_>>(),
             "next": page.next,
@@ -602,8 +612,12 @@ fn body(output: &Output) -> Value {
         }),
         Output::Caller(view) => caller(view),
         Output::Trail { .. } | Output::Step { .. } | Output::Swept { .. } => json!({}),
-        // The rest has no path in this dialect.
-        Output::User(_)
+        // Those before, and the rest that has no path in this dialect.
+        Output::Role(_)
+        | Output::Preview(_)
+        | Output::Terms(_)
+        | Output::ServiceChange(_)
+        | Output::User(_)
         | Output::Users(_)
         | Output::Policy(_)
         | Output::Policies(_)

@@ -96,7 +96,11 @@ fn roles(state: &State, found: &mut Vec<String>) {
         let RoleKind::Linked(linked) = &role.kind else { continue };
         let template = state.template(&linked.template.principal).filter(|(service, template)| {
             service.name == linked.template.service
-                && template.versions.contains_key(&linked.template.version)
+                && template.versions.contains_key(&crate::linked::version_in_force(
+                    state,
+                    &role.account,
+                    &linked.template,
+                ))
         });
         if template.is_none() {
             found.push(format!("role {}: its template is missing", role.name));

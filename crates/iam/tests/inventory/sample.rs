@@ -106,6 +106,9 @@ impl Fixture {
         world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
         world.linked(&root, VAULT);
         let task = world.submit(&root, VAULT_ROLE);
+        world.service(manifest("idle.example.com", "idle", Vec::new()));
+        let policy = allow("storage:*", "*").text().to_owned();
+        world.ok(&root, Command::PutServiceCeiling { principal: t(VAULT), policy });
         let enrol = Command::EnrolService { service: t("new.example.com") };
         let Output::Enrolment { token, .. } = world.ok(&Caller::Operator, enrol) else {
             panic!("no token")
@@ -167,6 +170,20 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::PlanServiceLinkedRoleDeletion => {
             C::PlanServiceLinkedRoleDeletion { role: t(BACKUP_ROLE) }
         }
+        O::PreviewServiceLinkedRole => {
+            C::PreviewServiceLinkedRole { principal: BACKUP.into(), suffix: None }
+        }
+        O::AcceptServiceUpdate => C::AcceptServiceUpdate { role: t(BACKUP_ROLE) },
+        O::GetServiceTerms => C::GetServiceTerms,
+        O::UpdateServiceTerms => C::UpdateServiceTerms(TermsChange {
+            holds_updates: Some(true),
+            requires_consent: Some(true),
+        }),
+        O::PutServiceCeiling => C::PutServiceCeiling {
+            principal: t(BACKUP),
+            policy: allow("storage:Get*", "*").text().to_owned(),
+        },
+        O::DeleteServiceCeiling => C::DeleteServiceCeiling { principal: t(VAULT) },
         O::CreateRole => create_role("new", "/", trust_account(A)),
         O::GetRole => C::GetRole { role: plain() },
         O::ListRoles => C::ListRoles { prefix: "/".into(), with: Vec::new(), paging: paging() },
@@ -379,6 +396,14 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             token: Some(fixture.token.clone()),
             manifest: Box::new(manifest("new.example.com", "new", Vec::new())),
         },
+        O::DiffService => {
+            C::DiffService { manifest: Box::new(manifest(OTHER, "other", Vec::new())) }
+        }
+        O::UpdateService => {
+            let roles = vec![template(OTHER, "ExampleOther", SuffixRule::Optional)];
+            C::UpdateService { manifest: Box::new(manifest(OTHER, "other", roles)) }
+        }
+        O::RemoveService => C::RemoveService { service: t("idle.example.com") },
         O::ListServices => C::ListServices,
         O::GetService => C::GetService { service: BACKUP.into() },
         O::CreateAccount => {

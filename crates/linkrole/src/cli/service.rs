@@ -5,7 +5,7 @@ use super::output::{self, Output};
 use super::remote::Remote;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
 pub enum ServiceCommand {
@@ -33,6 +33,30 @@ pub enum ServiceCommand {
     },
     /// List the services
     List {
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Show what a new manifest would change, and for how many roles
+    Diff {
+        /// The manifest, TOML or JSON
+        #[arg(long)]
+        manifest: PathBuf,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Give a service a new manifest; changed permissions are a new version
+    #[command(after_help = "Example:\n  linkrole service update --manifest backup.toml")]
+    Update {
+        /// The manifest, TOML or JSON
+        #[arg(long)]
+        manifest: PathBuf,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Remove a service that has no roles left, with its keys
+    Remove {
+        /// The service
+        service: String,
         #[command(flatten)]
         operator: Operator,
     },
@@ -67,9 +91,7 @@ pub fn run(command: ServiceCommand, output: Output) -> Result<(), String> {
             }
         }
         ServiceCommand::Register { manifest, operator } => {
-            let at = manifest.display();
-            let text = std::fs::read_to_string(&manifest).map_err(|e| format!("{at}: {e}"))?;
-            let body = json!({ "manifest": read(&text).map_err(|e| format!("{at}: {e}"))? });
+            let body = body(&manifest)?;
             let made = Remote::operator(&operator)?.post("/v1/services/register", &body)?;
             output::print(output, &made, &["SERVICE", "ACCESS KEY", "SECRET"], |v| {
                 let text = |name: &str| output::text(v, name);
@@ -78,6 +100,21 @@ pub fn run(command: ServiceCommand, output: Output) -> Result<(), String> {
                     text("/access_key_id"),
                     text("/secret_access_key"),
                 ]]
+            })
+        }
+        ServiceCommand::Diff { manifest, operator } => {
+            let body = body(&manifest)?;
+            print_change(output, &Remote::operator(&operator)?.post("/v1/services/diff", &body)?)
+        }
+        ServiceCommand::Update { manifest, operator } => {
+            let body = body(&manifest)?;
+            print_change(output, &Remote::operator(&operator)?.post("/v1/services/update", &body)?)
+        }
+        ServiceCommand::Remove { service, operator } => {
+            let remote = Remote::operator(&operator)?;
+            let gone = remote.post("/v1/services/remove", &json!({ "service": service }))?;
+            output::print(output, &gone, &["REMOVED"], |v| {
+                vec![vec![output::text(v, "/service/service")]]
             })
         }
         ServiceCommand::List { operator } => {
@@ -103,6 +140,53 @@ pub fn run(command: ServiceCommand, output: Output) -> Result<(), String> {
             output::print(Output::Json, &shown, &[], |_| Vec::new())
         }
     }
+}
+
+/// The request about a manifest in a file.
+fn body(manifest: &Path) -> Result<Value, String> {
+    let at = manifest.display();
+    let text = std::fs::read_to_string(manifest).map_err(|e| format!("{at}: {e}"))?;
+    Ok(json!({ "manifest": read(&text).map_err(|e| format!("{at}: {e}"))? }))
+}
+
+/// What changes: a line for each setting and each statement, `+` for what comes and `-` for what goes.
+fn print_change(output: Output, change: &Value) -> Result<(), String> {
+    if output == Output::Json {
+        return output::print(output, change, &[], |_| Vec::new());
+    }
+    let list = |value: &Value, at: &str| {
+        value.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    if change.pointer("/changed") != Some(&Value::Bool(true)) {
+        return output::line("Nothing changes.");
+    }
+    let setting = |of: &str, s: &Value| {
+        let text = |name: &str| output::text(s, name);
+        format!("{of}: {}: `{}` becomes `{}`", text("/name"), text("/before"), text("/after"))
+    };
+    for one in list(change, "/settings") {
+        output::line(&setting(&output::text(change, "/service"), &one))?;
+    }
+    for role in list(change, "/roles") {
+        let principal = output::text(&role, "/principal");
+        for one in list(&role, "/settings") {
+            output::line(&setting(&principal, &one))?;
+        }
+        for permissions in list(&role, "/permissions") {
+            let dialect = output::text(&permissions, "/dialect");
+            for (sign, at) in [("-", "/removed"), ("+", "/added")] {
+                for statement in list(&permissions, at) {
+                    output::line(&format!("{principal}: {dialect}: {sign} {statement}"))?;
+                }
+            }
+        }
+        output::line(&format!(
+            "{principal}: {} roles at once, {} when their accounts accept it",
+            output::text(&role, "/roles_at_once"),
+            output::text(&role, "/roles_held")
+        ))?;
+    }
+    Ok(())
 }
 
 /// A manifest as the wire takes it. The server checks it; here only its syntax matters.

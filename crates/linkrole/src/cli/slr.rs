@@ -45,6 +45,27 @@ pub enum SlrCommand {
         #[command(flatten)]
         endpoint: Endpoint,
     },
+    /// Show the role that would be made, and what it could do; nothing is made
+    #[command(after_help = "Example:\n  linkrole slr preview backup.example.com")]
+    Preview {
+        /// The service's principal
+        principal: String,
+        /// What follows the name, where the service allows it
+        #[arg(long)]
+        suffix: Option<String>,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Take the latest version of a role's permissions, in an account that holds updates
+    AcceptUpdate {
+        /// The role's name
+        role: String,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Show or change what the account demands of linked services
+    #[command(subcommand)]
+    Terms(TermsCommand),
     /// Make one unless it is there
     Ensure {
         /// The service's principal
@@ -84,6 +105,46 @@ pub enum SlrCommand {
     Retire(Target),
 }
 
+#[derive(Subcommand)]
+pub enum TermsCommand {
+    /// Show the terms
+    Show {
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Change them; what is not given stays
+    #[command(
+        after_help = "Example:\n  linkrole slr terms set --holds-updates true --requires-consent true"
+    )]
+    Set {
+        /// Whether new permissions of services wait until an administrator accepts them
+        #[arg(long)]
+        holds_updates: Option<bool>,
+        /// Whether services can have no roles made here, so that making one by hand is the consent
+        #[arg(long)]
+        requires_consent: Option<bool>,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Bound what the roles of a principal may do here, with a policy document
+    PutCeiling {
+        /// The service's principal
+        principal: String,
+        /// The file with the document
+        #[arg(long)]
+        policy: std::path::PathBuf,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Take a bound away
+    DeleteCeiling {
+        /// The service's principal
+        principal: String,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+}
+
 const HEADINGS: [&str; 5] = ["NAME", "SERVICE", "CREATED", "LAST USED", "ARN"];
 const MEMBERS: [&str; 5] = ["/name", "/principal", "/created", "/last_used/at", "/arn"];
 
@@ -117,6 +178,18 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             let remote = Remote::signed(&endpoint.endpoint)?;
             show(output, &remote.post("/v1/slr/create", &body)?)
         }
+        SlrCommand::Preview { principal, suffix, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            let body = json!({ "principal": principal, "suffix": suffix });
+            // A policy has no useful columns: it is shown as what it is.
+            let shown = remote.post("/v1/slr/preview", &body)?;
+            output::print(Output::Json, &shown, &[], |_| Vec::new())
+        }
+        SlrCommand::AcceptUpdate { role, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            show(output, &remote.post("/v1/slr/accept-update", &json!({ "role": role }))?)
+        }
+        SlrCommand::Terms(command) => terms(command),
         SlrCommand::Ensure { principal, suffix, endpoint } => {
             let remote = Remote::signed(&endpoint.endpoint)?;
             let body = json!({ "principal": principal, "suffix": suffix });
@@ -242,4 +315,27 @@ fn show_task(output: Output, task: &Value) -> Result<(), String> {
         }
         rows
     })
+}
+
+/// Shows the terms, after a change where one is asked for.
+fn terms(command: TermsCommand) -> Result<(), String> {
+    let (endpoint, path, body) = match command {
+        TermsCommand::Show { endpoint } => (endpoint, "/v1/terms/show", json!({})),
+        TermsCommand::Set { holds_updates, requires_consent, endpoint } => {
+            let body =
+                json!({ "holds_updates": holds_updates, "requires_consent": requires_consent });
+            (endpoint, "/v1/terms/update", body)
+        }
+        TermsCommand::PutCeiling { principal, policy, endpoint } => {
+            let at = policy.display();
+            let text = std::fs::read_to_string(&policy).map_err(|e| format!("{at}: {e}"))?;
+            let body = json!({ "principal": principal, "policy": text });
+            (endpoint, "/v1/terms/put-ceiling", body)
+        }
+        TermsCommand::DeleteCeiling { principal, endpoint } => {
+            (endpoint, "/v1/terms/delete-ceiling", json!({ "principal": principal }))
+        }
+    };
+    let shown = Remote::signed(&endpoint.endpoint)?.post(path, &body)?;
+    output::print(Output::Json, &shown, &[], |_| Vec::new())
 }

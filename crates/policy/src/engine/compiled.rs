@@ -86,7 +86,7 @@ fn matched(reason: &Reason, policies: &PolicySet<'_>) -> Option<Matched> {
         Layer::Resource => named(&[policies.resource?.policy], reason),
         Layer::Scp => level(&policies.scp),
         Layer::Rcp => level(&policies.rcp),
-        Layer::Service => None,
+        Layer::Service | Layer::Ceiling => None,
     }?;
     let (statement, layer, effect) = (reason.statement as usize, reason.layer, reason.effect);
     Some(Matched { policy, statement, sid, layer, effect })

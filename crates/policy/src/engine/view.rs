@@ -30,7 +30,7 @@ pub(super) const CAPS: [Layer; 2] = [Layer::Boundary, Layer::Session];
 
 /// A layer as a member of a set of layers.
 #[inline]
-pub(super) fn bit(layer: Layer) -> u8 {
+pub(super) fn bit(layer: Layer) -> u16 {
     1 << layer as u8
 }
 
@@ -47,7 +47,7 @@ pub(super) fn canonical(request: &Request) -> Option<Request> {
 /// What the layers said so far, denies aside.
 pub(super) struct Looks {
     /// The layers that allow.
-    allowing: u8,
+    allowing: u16,
     /// How directly the resource's policy names the one who asks, if it allows.
     grant: Grant,
     resource: Option<Place>,
@@ -118,7 +118,7 @@ pub(super) struct View<'a> {
     kind: PrincipalKind,
     is_ram: bool,
     is_same_account: bool,
-    in_play: u8,
+    in_play: u16,
 }
 
 impl<'a> View<'a> {
@@ -150,7 +150,7 @@ impl<'a> View<'a> {
     }
 
     #[inline]
-    fn layers_in_play(&self) -> u8 {
+    fn layers_in_play(&self) -> u16 {
         let Layers { boundary, session, endpoint, resource, scp, rcp, .. } = self.layers;
         let principal = &self.request.principal;
         let is_root = self.kind == PrincipalKind::Root;
@@ -210,7 +210,7 @@ impl<'a> View<'a> {
             Layer::Endpoint => layers.endpoint.unwrap_or_default(),
             Layer::Scp => layers.scp.unwrap_or_default(),
             Layer::Rcp => layers.rcp.unwrap_or_default(),
-            Layer::Service => &[],
+            Layer::Service | Layer::Ceiling => &[],
         }
     }
 

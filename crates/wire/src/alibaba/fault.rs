@@ -132,6 +132,12 @@ pub fn fault(operation: Operation, error: &Error) -> Fault {
             let text = "Specified SecurityToken is expired.";
             Fault::new("InvalidSecurityToken.Expired", 400, text)
         }
+        // ours: no operation of this dialect comes to these
+        Error::InUse(message) => Fault::new("DeleteConflict", 409, message.clone()),
+        Error::ConsentMissing(_) => {
+            let text = "The account makes its service linked roles itself.";
+            Fault::new("ConsentRequired", 403, text)
+        }
         Error::NonceUsed => {
             let text = "Specified signature nonce was used already.";
             Fault::new("SignatureNonceUsed", 400, text)
@@ -269,6 +275,7 @@ fn missing(entity: &Entity) -> Fault {
         Entity::AccessKey(_) => ("User.AccessKey", "The user access key does not exist."),
         Entity::OidcProvider(_) => ("OIDCProvider", "The OIDC provider does not exist."),
         Entity::Alias(_) => ("AccountAlias", "The account alias does not exist."),
+        Entity::Ceiling(_) => ("ServiceCeiling", "The ceiling does not exist."),
         Entity::DeletionTask => {
             ("ServiceLinkedRole.DeletionTask", "The deletion task for the given ID does not exist.")
         }
@@ -323,6 +330,7 @@ fn exceeded(quota: Quota) -> Fault {
         Quota::Tags => ("Tag", "tags"),
         Quota::DeletionTasks => ("ServiceLinkedRole.DeletionTask", "deletion tasks"),
         Quota::Usages => ("Usage", "usages"),
+        Quota::Ceilings => ("ServiceCeiling", "ceilings"),
         Quota::PolicySize
         | Quota::RoleInlineSize
         | Quota::UserInlineSize

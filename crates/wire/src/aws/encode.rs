@@ -83,6 +83,9 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
         }
         // The wire has no operations on these yet.
         Output::Plan(_)
+        | Output::Preview(_)
+        | Output::Terms(_)
+        | Output::ServiceChange(_)
         | Output::Diagnosis(_)
         | Output::Attachments(_)
         | Output::OidcProvider { .. }

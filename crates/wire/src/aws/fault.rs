@@ -84,6 +84,15 @@ pub fn fault(error: &Error) -> Fault {
             let text = format!("A description is not allowed for {service}");
             Fault::new("InvalidInput", 400, text)
         }
+        // ours
+        Error::InUse(message) => Fault::new("DeleteConflict", 409, message.clone()),
+        Error::ConsentMissing(principal) => Fault::new(
+            "ConsentRequired",
+            403,
+            format!(
+                "This account makes its service-linked roles itself. See what the role may do with `linkrole slr preview {principal}`; `linkrole slr create {principal}` is the consent."
+            ),
+        ),
         Error::RoleNameTooLong(name) => Fault::new(
             "ValidationError",
             400,
@@ -223,6 +232,7 @@ fn missing(entity: &Entity) -> String {
         Entity::User(name) => format!("The user with name {name} cannot be found."),
         Entity::Group(name) => format!("The group with name {name} cannot be found."),
         Entity::Alias(name) => format!("The Account Alias {name} cannot be found."),
+        Entity::Ceiling(name) => format!("No ceiling is set for {name}."),
         Entity::OidcProvider(name) => format!("OpenIDConnect Provider not found for arn {name}"),
         Entity::Membership(group) => format!("The user is not in the group {group}."),
         Entity::GroupPolicy(name) => format!("The group policy with name {name} cannot be found."),
@@ -283,6 +293,7 @@ fn exceeded(quota: Quota, n: usize) -> Fault {
         Quota::LinkedRoles => "ServiceLinkedRolesPerService",
         Quota::DeletionTasks => "DeletionTasksPerAccount",
         Quota::Usages => "UsagesPerRole",
+        Quota::Ceilings => "CeilingsPerAccount",
         Quota::PolicyVersions => {
             return Fault::new(
                 "LimitExceeded",

@@ -1,0 +1,291 @@
+//! A service's new manifest: what it changes, and whether it may.
+//!
+//! New permissions are a new version of the template. It counts for existing roles at once, or, in an account that
+//! holds updates, when an administrator accepts it for a role. What existing roles rest on cannot be taken away:
+//! their principal, their names, the language of their account, the regions of their uses.
+
+use crate::command::Manifest;
+use crate::error::{Entity, Error};
+use crate::output::*;
+use crate::rows::*;
+use crate::service;
+use crate::text::*;
+use crate::tx::Tx;
+use crate::{access_key, limits, linked};
+use policy::Dialect;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Compares a manifest with the registered one, and stores it if `store` says so.
+///
+/// Errors: `NoSuchEntity` for a service that is not registered; those of a registration; `InUse` for what
+/// existing roles rest on.
+pub fn update(tx: &mut Tx<'_>, manifest: &Manifest, store: bool) -> Result<Output, Error> {
+    let missing = || Error::NoSuchEntity(Entity::Service(manifest.service.to_string()));
+    let old = tx.state().service(&manifest.service).cloned().ok_or_else(missing)?;
+    let mut new = service::checked(tx, manifest)?;
+    new.created_ms = old.created_ms;
+    for (principal, template) in &mut new.templates {
+        if let Some(known) = old.templates.get(principal) {
+            *template = merged(tx, &old, known, template);
+        }
+    }
+    check_roles(tx, &old, &new)?;
+    let change = compare(tx, &old, &new);
+    if store && *old != new {
+        announce(tx, &old, &new)?;
+        tx.put(Row::Service(new));
+    }
+    Ok(Output::ServiceChange(Box::new(change)))
+}
+
+/// Takes a service out of the catalogue, with its keys.
+///
+/// Errors: `NoSuchEntity`; `InUse` while roles of it exist, with their names.
+pub fn remove(tx: &mut Tx<'_>, name: &ServiceName) -> Result<Output, Error> {
+    let missing = || Error::NoSuchEntity(Entity::Service(name.to_string()));
+    let found = tx.state().service(name).cloned().ok_or_else(missing)?;
+    let roles: Vec<String> =
+        tx.state().linked_roles(name, None).map(|role| tx.role_arn(role)).collect();
+    if !roles.is_empty() {
+        let named = roles.iter().take(limits::ROLES_NAMED).cloned().collect::<Vec<_>>().join(", ");
+        return Err(conflict(format!(
+            "`{name}` cannot be removed while {} roles of it exist; delete them first: {named}{}",
+            roles.len(),
+            if roles.len() > limits::ROLES_NAMED { ", and others" } else { "" }
+        )));
+    }
+    let keys: Vec<KeyId> =
+        tx.state().keys_of(&KeyOwner::Service(name.clone())).map(|key| key.id.clone()).collect();
+    for key in keys {
+        access_key::remove(tx, &key);
+    }
+    tx.delete(Key::Service(name.clone()));
+    Ok(Output::Service(found))
+}
+
+fn conflict(message: String) -> Error {
+    Error::InUse(message)
+}
+
+/// A template with the versions that it had; a changed document is one more.
+fn merged(tx: &Tx<'_>, service: &Service, old: &Template, new: &Template) -> Template {
+    let latest = old.versions.get(&old.version);
+    let given = new.versions.get(&new.version);
+    let mut versions = old.versions.clone();
+    let mut version = old.version;
+    if let Some(given) = given
+        && latest != Some(given)
+    {
+        version = version.saturating_add(1);
+        versions.insert(version, given.clone());
+    }
+    // Old versions go, but those that some role still has in force.
+    let in_force: BTreeSet<u32> = tx
+        .state()
+        .linked_roles(&service.name, None)
+        .filter_map(|role| match &role.kind {
+            RoleKind::Linked(found) if found.template.principal == old.principal => {
+                Some(linked::version_in_force(tx.state(), &role.account, &found.template))
+            }
+            _ => None,
+        })
+        .collect();
+    let kept = version.saturating_sub(limits::VERSIONS_PER_TEMPLATE);
+    versions.retain(|number, _| *number > kept || in_force.contains(number));
+    Template { versions, version, ..new.clone() }
+}
+
+/// What existing roles rest on has to stay.
+fn check_roles(tx: &Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> {
+    for row in tx.state().linked_roles(&old.name, None) {
+        let RoleKind::Linked(found) = &row.kind else { continue };
+        let principal = &found.template.principal;
+        let arn = tx.role_arn(row);
+        let Some(template) = new.templates.get(principal) else {
+            return Err(conflict(format!(
+                "role `{principal}` cannot leave the manifest while {arn} exists; delete that first"
+            )));
+        };
+        let known = old.templates.get(principal);
+        if known.is_some_and(|t| t.role != template.role || t.policy != template.policy) {
+            return Err(conflict(format!(
+                "the names of role `{principal}` and of its policy cannot change while {arn} exists"
+            )));
+        }
+        if found.suffix.is_some() && template.suffix == SuffixRule::Refused {
+            return Err(conflict(format!(
+                "role `{principal}` cannot refuse suffixes while {arn} exists"
+            )));
+        }
+        if !template.is_offered_in(tx.dialect(&row.account)?) {
+            return Err(conflict(format!(
+                "role `{principal}` cannot lose its policy in the language of {arn}"
+            )));
+        }
+        for usage in tx.state().usages_of(&row.id) {
+            if new.usage == UsageSource::Sessions || !new.regions.contains(&usage.region) {
+                return Err(conflict(format!(
+                    "{arn} is used in `{}`; `usage` and `regions` cannot leave that out",
+                    usage.region
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tells the trail of each account whose roles get other permissions.
+fn announce(tx: &mut Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> {
+    let changed = |principal: &ServiceName| {
+        let version = |service: &Service| service.templates.get(principal).map(|t| t.version);
+        version(old) != version(new)
+    };
+    let roles: Vec<(AccountId, String)> = tx
+        .state()
+        .linked_roles(&old.name, None)
+        .filter(|role| matches!(&role.kind, RoleKind::Linked(l) if changed(&l.template.principal)))
+        .map(|role| (role.account.clone(), tx.role_arn(role)))
+        .collect();
+    for template in new.templates.values().filter(|t| changed(&t.principal)) {
+        tx.note("templateVersion", format!("{} {}", template.principal, template.version));
+    }
+    for (account, arn) in roles {
+        tx.touch(&account, arn);
+    }
+    Ok(())
+}
+
+fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
+    let mut settings = Vec::new();
+    let mut setting = |name: &str, before: String, after: String| {
+        if before != after {
+            settings.push(SettingChange { name: name.to_owned(), before, after });
+        }
+    };
+    let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+    let regions =
+        |set: &BTreeSet<Region>| set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    setting("display_name", old.display_name.clone(), new.display_name.clone());
+    setting("signing_names", list(&old.signing_names), list(&new.signing_names));
+    setting("hosts", list(&old.hosts), list(&new.hosts));
+    setting("regions", regions(&old.regions), regions(&new.regions));
+    setting("usage", word(&old.usage), word(&new.usage));
+    let principals: BTreeSet<&ServiceName> =
+        old.templates.keys().chain(new.templates.keys()).collect();
+    let roles = principals.into_iter().filter_map(|principal| {
+        role_change(tx, principal, old.templates.get(principal), new.templates.get(principal))
+    });
+    let roles = roles.collect();
+    ServiceChange { service: old.name.clone(), settings, roles }
+}
+
+/// A setting as a manifest writes it.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn role_change(
+    tx: &Tx<'_>,
+    principal: &ServiceName,
+    old: Option<&Template>,
+    new: Option<&Template>,
+) -> Option<RoleChange> {
+    let mut settings = Vec::new();
+    let of = |template: Option<&Template>, read: &dyn Fn(&Template) -> String| {
+        template.map(read).unwrap_or_default()
+    };
+    let mut setting = |name: &str, read: &dyn Fn(&Template) -> String| {
+        let (before, after) = (of(old, read), of(new, read));
+        if before != after {
+            settings.push(SettingChange { name: name.to_owned(), before, after });
+        }
+    };
+    setting("name", &|t| t.role.clone());
+    setting("policy_name", &|t| t.policy.to_string());
+    setting("suffix", &|t| word(&t.suffix));
+    setting("deletion", &|t| word(&t.deletion));
+    setting("description", &|t| {
+        t.description.as_ref().map(ToString::to_string).unwrap_or_default()
+    });
+    let permissions: Vec<PermissionChange> = [Dialect::Aws, Dialect::Alibaba]
+        .into_iter()
+        .filter_map(|dialect| permission_change(dialect, old, new))
+        .collect();
+    if settings.is_empty() && permissions.is_empty() {
+        return None;
+    }
+    let version = |template: Option<&Template>| template.map(|t| t.version);
+    let (mut at_once, mut held) = (0, 0);
+    if version(old) != version(new) {
+        let owner = tx.state().template(principal).map(|(service, _)| service.name.clone());
+        let roles = owner.iter().flat_map(|owner| tx.state().linked_roles(owner, None));
+        let own = |role: &&Arc<Role>| matches!(&role.kind, RoleKind::Linked(l) if l.template.principal == *principal);
+        for role in roles.filter(own) {
+            let account = tx.state().account(&role.account);
+            match account.is_some_and(|account| account.terms.holds_updates) {
+                true => held += 1,
+                false => at_once += 1,
+            }
+        }
+    }
+    Some(RoleChange {
+        principal: principal.clone(),
+        settings,
+        permissions,
+        version_before: version(old),
+        version_after: version(new),
+        at_once,
+        held,
+    })
+}
+
+fn permission_change(
+    dialect: Dialect,
+    old: Option<&Template>,
+    new: Option<&Template>,
+) -> Option<PermissionChange> {
+    let statements = |template: Option<&Template>| -> Vec<Value> {
+        let documents = template.and_then(|t| t.versions.get(&t.version));
+        let text = documents.and_then(|d| d.of(dialect)).map(PermissionsPolicy::text);
+        text.map(statements_of).unwrap_or_default()
+    };
+    let (before, after) = (statements(old), statements(new));
+    let only_in = |these: &[Value], those: &[Value]| -> Vec<Value> {
+        these.iter().filter(|one| !those.contains(one)).cloned().collect()
+    };
+    let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
+    (!added.is_empty() || !removed.is_empty()).then_some(PermissionChange {
+        dialect,
+        added,
+        removed,
+    })
+}
+
+/// The statements of a document, each list written as a list, so that two ways to write one thing are one.
+fn statements_of(text: &str) -> Vec<Value> {
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let statements = match document.get("Statement") {
+        Some(Value::Array(list)) => list.clone(),
+        Some(one) => vec![one.clone()],
+        None => Vec::new(),
+    };
+    let listed = |(name, value): (String, Value)| match (name.as_str(), value) {
+        ("Action" | "NotAction" | "Resource" | "NotResource", Value::String(text)) => {
+            (name, Value::Array(vec![Value::String(text)]))
+        }
+        (_, value) => (name, value),
+    };
+    let normal = |statement: Value| match statement {
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(listed).collect::<serde_json::Map<_, _>>())
+        }
+        other => other,
+    };
+    statements.into_iter().map(normal).collect()
+}

@@ -1,0 +1,351 @@
+//! A service's updates and its end, and what an account demands of services, at the level of the core.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+
+mod common;
+
+use common::*;
+use iam::caller::Caller;
+use iam::command::*;
+use iam::error::{Denial, Entity, Error};
+use iam::output::*;
+use iam::rows::*;
+use policy::{Dialect, Layer};
+use std::collections::{BTreeMap, BTreeSet};
+
+const ANY: &str = "arn:aws:storage:::bucket";
+
+fn world() -> (World, People) {
+    World::peopled(1)
+}
+
+/// The manifest of `backup`, its first role with these permissions.
+fn backup_manifest(aws: &str) -> Manifest {
+    let vault = template(VAULT, "ExampleVault", SuffixRule::Optional);
+    let mut role = template(BACKUP, "ExampleBackup", SuffixRule::Refused);
+    let documents =
+        Documents { aws: Some(permissions(aws)), alibaba: Some(ram_allow("storage:Get*", "*")) };
+    role.versions = BTreeMap::from([(1, documents)]);
+    manifest(BACKUP, "backup", vec![role, vault])
+}
+
+fn may(actions: &str) -> String {
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":{actions},"Resource":"*"}}}}"#
+    )
+}
+
+fn update(world: &mut World, manifest: Manifest) -> ServiceChange {
+    let command = Command::UpdateService { manifest: Box::new(manifest) };
+    match world.ok(&Caller::Operator, command) {
+        Output::ServiceChange(change) => *change,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Why an update is refused; asking for the difference is refused the same way.
+fn refused(world: &mut World, manifest: Manifest) -> String {
+    let manifest = Box::new(manifest);
+    let before = world.state.rows();
+    let told = world.err(&Caller::Operator, Command::DiffService { manifest: manifest.clone() });
+    let error = world.err(&Caller::Operator, Command::UpdateService { manifest });
+    assert_eq!(told, error);
+    assert_eq!(world.state.rows(), before);
+    match error {
+        Error::InUse(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a session of a linked role may do this, as another service asks for itself; with the refusal's text.
+fn asks(world: &mut World, service: &Caller, session: &Caller, action: &str) -> Result<(), String> {
+    let question = Question {
+        action: action.into(),
+        resource: Some(ANY.into()),
+        account: None,
+        context: BTreeMap::new(),
+    };
+    let command = Command::AuthorizeRequest(Box::new(question));
+    match world.call_for(service, Some(session), command).unwrap() {
+        Output::Authorized { decision, message, .. } => match decision.allowed() {
+            true => Ok(()),
+            false => Err(message.unwrap()),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A storage service that asks whether it may do what it is asked for.
+fn storage(world: &mut World) -> Caller {
+    world.service(manifest("storage.example.com", "storage", Vec::new()))
+}
+
+fn version(world: &mut World, root: &Caller) -> Option<u32> {
+    match world.ok(root, Command::GetRole { role: t(BACKUP_ROLE) }) {
+        Output::Role(view) => view.template_version,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn terms(world: &mut World, who: &Caller, change: TermsChange) -> ServiceTerms {
+    match world.ok(who, Command::UpdateServiceTerms(change)) {
+        Output::Terms(terms) => terms,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn row_04_a_new_version_of_the_permissions_reaches_existing_roles_at_once_and_is_audited() {
+    let (mut world, people) = world();
+    let storage = storage(&mut world);
+    world.linked(&people.root, BACKUP);
+    world.linked(&people.other_root, BACKUP);
+    let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
+    let session = world.assume(&people.backup, assume(&arn)).unwrap();
+    assert!(asks(&mut world, &storage, &session, "storage:GetObject").is_ok());
+    assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_err());
+    let change = update(&mut world, backup_manifest(&may(r#""storage:Put*""#)));
+    let role = change.roles.first().unwrap();
+    assert_eq!((role.version_before, role.version_after), (Some(1), Some(2)));
+    assert_eq!((role.at_once, role.held, change.roles.len()), (2, 0, 1));
+    // The session of before has the permissions of now.
+    assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_ok());
+    assert!(asks(&mut world, &storage, &session, "storage:GetObject").is_err());
+    assert_eq!(version(&mut world, &people.root), Some(2));
+    let event = world.events.iter().rfind(|e| e.operation == "UpdateService").unwrap();
+    assert_eq!(event.actor.kind, "Operator");
+    let accounts: Vec<&str> = event.accounts.iter().map(|a| a.as_str()).collect();
+    assert_eq!(accounts, [A, B]);
+    assert!(event.response.values().any(|v| *v == format!("{BACKUP} 2")), "{event:?}");
+    // The policy shows both, and which one counts.
+    let policy = linked_policy("ExampleBackupServiceRolePolicy");
+    let list = Command::ListPolicyVersions { policy, paging: no_paging() };
+    let Output::Versions(page) = world.ok(&people.root, list) else { panic!("no versions") };
+    let shown: BTreeSet<(u32, bool)> =
+        page.items.iter().map(|v| (v.number, v.is_default)).collect();
+    assert_eq!(shown, BTreeSet::from([(1, false), (2, true)]));
+    // The same manifest again is no change, and no version.
+    let again = update(&mut world, backup_manifest(&may(r#""storage:Put*""#)));
+    assert_eq!((again.roles, again.settings), (Vec::new(), Vec::new()));
+    assert_eq!(version(&mut world, &people.root), Some(2));
+    // Of many versions the last five stay.
+    for n in 0..6 {
+        update(&mut world, backup_manifest(&may(&format!(r#""storage:Put{n}""#))));
+    }
+    let (_, found) = world.state.template(&t(BACKUP)).unwrap();
+    assert_eq!(found.versions.keys().copied().collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn row_26_a_diff_tells_what_an_update_does_and_changes_nothing() {
+    let (mut world, people) = world();
+    world.linked(&people.root, BACKUP);
+    let mut new = backup_manifest(&may(r#"["storage:Get*","storage:Put*"]"#));
+    new.display_name = "Backup".into();
+    new.roles.get_mut(1).unwrap().suffix = SuffixRule::Refused;
+    let next = "next.backup.example.com";
+    new.roles.push(template(next, "ExampleNext", SuffixRule::Refused));
+    let before = world.state.rows();
+    let diff = Command::DiffService { manifest: Box::new(new.clone()) };
+    let Output::ServiceChange(change) = world.ok(&Caller::Operator, diff) else { panic!("none") };
+    assert_eq!(world.state.rows(), before);
+    let setting = |name: &str, before: &str, after: &str| SettingChange {
+        name: name.into(),
+        before: before.into(),
+        after: after.into(),
+    };
+    assert_eq!(change.settings, [setting("display_name", BACKUP, "Backup")]);
+    let [role, next_role, vault] = change.roles.as_slice() else { panic!("{change:?}") };
+    let permission = role.permissions.first().unwrap();
+    assert_eq!((permission.dialect, role.permissions.len()), (Dialect::Aws, 1));
+    let actions = |list: &[serde_json::Value]| {
+        list.iter().map(|s| s.pointer("/Action").unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(actions(&permission.removed), [r#"["storage:Get*"]"#]);
+    assert_eq!(actions(&permission.added), [r#"["storage:Get*","storage:Put*"]"#]);
+    assert_eq!((next_role.version_before, next_role.version_after), (None, Some(1)));
+    assert_eq!(vault.settings, [setting("suffix", "optional", "refused")]);
+    assert_eq!(update(&mut world, new), *change);
+    // What came can be used, and what is gone of it is free again.
+    world.linked(&people.root, next);
+    world.delete_linked(&people.root, "AWSServiceRoleForExampleNext");
+    update(&mut world, backup_manifest(&may(r#""storage:Get*""#)));
+    let create = create_linked(next, None);
+    assert!(matches!(world.err(&people.root, create), Error::UnknownServicePrincipal(_)));
+    let stranger = manifest("other2.example.com", "other2", Vec::new());
+    assert!(matches!(
+        world.err(&Caller::Operator, Command::UpdateService { manifest: Box::new(stranger) }),
+        Error::NoSuchEntity(Entity::Service(_))
+    ));
+}
+
+#[test]
+fn row_26_what_existing_roles_rest_on_cannot_be_taken_away() {
+    let (mut world, people) = world();
+    world.linked(&people.root, BACKUP);
+    world.ok(&people.root, create_linked(VAULT, Some("one")));
+    world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
+    let whole = || backup_manifest(&may(r#""storage:Get*""#));
+    let with = |alter: &dyn Fn(&mut Manifest)| {
+        let mut manifest = whole();
+        alter(&mut manifest);
+        manifest
+    };
+    let first = |m: &mut Manifest, alter: &dyn Fn(&mut Template)| {
+        m.roles.first_mut().into_iter().for_each(alter);
+    };
+    let cases: [(&str, Manifest); 7] = [
+        ("cannot leave the manifest", with(&|m| drop(m.roles.remove(0)))),
+        ("names of role", with(&|m| first(m, &|t| t.role = "ExampleElse".into()))),
+        ("names of role", with(&|m| first(m, &|r| r.policy = t("Other")))),
+        ("refuse suffixes", with(&|m| m.roles.get_mut(1).unwrap().suffix = SuffixRule::Refused)),
+        ("lose its policy", with(&|m| first(m, &|r| r.versions.get_mut(&1).unwrap().aws = None))),
+        ("is used in `north-1`", with(&|m| m.regions = BTreeSet::from([t("south-1")]))),
+        ("is used in `north-1`", with(&|m| m.usage = UsageSource::Sessions)),
+    ];
+    for (text, manifest) in cases {
+        let refusal = refused(&mut world, manifest);
+        assert!(refusal.contains(text), "{text}: {refusal}");
+    }
+    // A name of another service's is refused as in a registration.
+    let stolen = with(&|m| first(m, &|t| t.role = "ExampleOther".into()));
+    let command = Command::UpdateService { manifest: Box::new(stolen) };
+    assert!(matches!(world.err(&Caller::Operator, command), Error::Taken { what: "role", .. }));
+    assert_eq!(update(&mut world, whole()).roles, []);
+}
+
+#[test]
+fn row_26_a_service_is_removed_only_when_no_role_of_it_is_left() {
+    let (mut world, people) = world();
+    world.linked(&people.root, BACKUP);
+    world.linked(&people.other_root, VAULT);
+    let remove = || Command::RemoveService { service: t(BACKUP) };
+    let Error::InUse(text) = world.err(&Caller::Operator, remove()) else { panic!("removed") };
+    for arn in [linked_arn(A, BACKUP, BACKUP_ROLE), linked_arn(B, VAULT, VAULT_ROLE)] {
+        assert!(text.contains(&arn), "{text}");
+    }
+    world.delete_linked(&people.root, BACKUP_ROLE);
+    world.delete_linked(&people.other_root, VAULT_ROLE);
+    let Caller::Key(key) = &people.backup else { panic!("no key") };
+    let last = LastUse { at_ms: world.now_ms, region: "r".into(), service: "sts".into() };
+    world.ok(&Caller::System, Command::RecordUse { uses: vec![(Used::Key(key.clone()), last)] });
+    world.ok(&Caller::Operator, remove());
+    assert!(world.state.last_use(&Used::Key(key.clone())).is_none());
+    // Its key is nobody's, and its names are free.
+    assert!(world.call(&people.backup, Command::GetCallerIdentity).is_err());
+    assert!(matches!(world.err(&Caller::Operator, remove()), Error::NoSuchEntity(_)));
+    let create = create_linked(VAULT, None);
+    assert!(matches!(world.err(&people.root, create), Error::UnknownServicePrincipal(_)));
+    world.service(backup_manifest(&may(r#""storage:Get*""#)));
+    world.linked(&people.root, VAULT);
+}
+
+#[test]
+fn row_58_an_account_that_holds_updates_accepts_them_role_by_role() {
+    let (mut world, people) = world();
+    let storage = storage(&mut world);
+    world.linked(&people.root, BACKUP);
+    world.linked(&people.other_root, BACKUP);
+    update(&mut world, backup_manifest(&may(r#"["storage:Get*","storage:List*"]"#)));
+    let hold = |on| TermsChange { holds_updates: Some(on), requires_consent: None };
+    assert!(terms(&mut world, &people.root, hold(true)).holds_updates);
+    let change = update(&mut world, backup_manifest(&may(r#""storage:*""#)));
+    let role = change.roles.first().unwrap();
+    assert_eq!((role.at_once, role.held), (1, 1));
+    assert_eq!(version(&mut world, &people.root), Some(2));
+    assert_eq!(version(&mut world, &people.other_root), Some(3));
+    let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
+    let session = world.assume(&people.backup, assume(&arn)).unwrap();
+    // What counted when the account began to hold still counts.
+    assert!(asks(&mut world, &storage, &session, "storage:ListAll").is_ok());
+    assert!(asks(&mut world, &storage, &session, "storage:Wipe").is_err());
+    // However many versions come, the one in force stays.
+    for n in 0..6 {
+        update(&mut world, backup_manifest(&may(&format!(r#"["storage:*","x:{n}"]"#))));
+    }
+    assert!(asks(&mut world, &storage, &session, "storage:ListAll").is_ok());
+    let accept = || Command::AcceptServiceUpdate { role: t(BACKUP_ROLE) };
+    assert!(is_denied(&world.call(&people.bare, accept())));
+    assert!(is_denied(&world.call(&people.backup, accept())), "a service accepts for nobody");
+    world.ok(&people.admin, accept());
+    assert_eq!(world.last_event().operation, "AcceptServiceUpdate");
+    assert_eq!(version(&mut world, &people.root), Some(9));
+    assert!(asks(&mut world, &storage, &session, "storage:Wipe").is_ok());
+    // Without the hold the latest counts again.
+    update(&mut world, backup_manifest(&may(r#""storage:Get*""#)));
+    assert_eq!(version(&mut world, &people.root), Some(9));
+    terms(&mut world, &people.root, hold(false));
+    assert_eq!(version(&mut world, &people.root), Some(10));
+    assert!(asks(&mut world, &storage, &session, "storage:Wipe").is_err());
+}
+
+#[test]
+fn row_58_where_consent_is_required_only_the_accounts_own_principals_make_roles() {
+    let (mut world, people) = world();
+    let change = TermsChange { holds_updates: None, requires_consent: Some(true) };
+    terms(&mut world, &people.root, change);
+    let ensure = || Command::EnsureServiceLinkedRole { principal: BACKUP.into(), suffix: None };
+    let before = world.state.rows();
+    let asked = world.call_for(&people.backup, Some(&people.admin), ensure());
+    assert!(matches!(asked, Err(Error::ConsentMissing(_))), "{asked:?}");
+    let asked = world.call_for(&people.backup, Some(&people.bare), ensure());
+    assert!(is_denied(&asked), "who may not make it learns nothing of the terms");
+    assert_eq!(world.state.rows(), before);
+    let preview = || Command::PreviewServiceLinkedRole { principal: BACKUP.into(), suffix: None };
+    let Output::Preview(view) = world.ok(&people.admin, preview()) else { panic!("no preview") };
+    assert_eq!((view.arn.as_str(), view.exists), (&*linked_arn(A, BACKUP, BACKUP_ROLE), false));
+    assert!(view.terms.requires_consent);
+    assert_eq!(world.state.rows(), before);
+    assert!(is_denied(&world.call(&people.bare, preview())));
+    world.linked(&people.admin, BACKUP);
+    let Output::Preview(view) = world.ok(&people.admin, preview()) else { panic!("no preview") };
+    assert!(view.exists);
+    let asked = world.call_for(&people.backup, Some(&people.admin), ensure());
+    assert!(matches!(asked, Ok(Output::Ensured { created: false, .. })), "{asked:?}");
+}
+
+#[test]
+fn row_59_a_ceiling_bounds_what_a_services_role_may_do_in_this_account_alone() {
+    let (mut world, people) = world();
+    let storage = storage(&mut world);
+    let mut sessions = Vec::new();
+    for (root, account) in [(&people.root, A), (&people.other_root, B)] {
+        world.linked(root, BACKUP);
+        let arn = linked_arn(account, BACKUP, BACKUP_ROLE);
+        sessions.push(world.assume(&people.backup, assume(&arn)).unwrap());
+    }
+    let [session, elsewhere] = sessions.as_slice() else { panic!("two sessions") };
+    let put =
+        |policy: &str| Command::PutServiceCeiling { principal: t(BACKUP), policy: policy.into() };
+    assert!(is_denied(&world.call(&people.bare, put(&may(r#""storage:GetObject""#)))));
+    assert!(is_denied(&world.call(session, put(&may(r#""*""#)))), "a role does not lift its own");
+    world.ok(&people.root, put(&may(r#""storage:GetObject""#)));
+    assert!(asks(&mut world, &storage, session, "storage:GetObject").is_ok());
+    let text = asks(&mut world, &storage, session, "storage:GetAll").unwrap_err();
+    assert!(
+        text.ends_with("because no ceiling of the account allows the storage:GetAll action"),
+        "{text}"
+    );
+    assert!(asks(&mut world, &storage, elsewhere, "storage:GetAll").is_ok());
+    // A ceiling grants nothing.
+    world.ok(&people.root, put(&may(r#""*""#)));
+    assert!(asks(&mut world, &storage, session, "storage:PutObject").is_err());
+    let deny = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"*","Resource":"*"},
+        {"Effect":"Deny","Action":"storage:GetAll","Resource":"*"}]}"#;
+    world.ok(&people.root, put(deny));
+    let text = asks(&mut world, &storage, session, "storage:GetAll").unwrap_err();
+    assert!(text.ends_with("with an explicit deny in a ceiling of the account"), "{text}");
+    // It binds calls to linkrole itself, and its refusal names the layer.
+    let command = Command::ListRoles { prefix: "/".into(), with: Vec::new(), paging: no_paging() };
+    let Err(Error::AccessDenied(denial)) = world.call(session, command) else { panic!("listed") };
+    let Denial { decision: Some(decision), .. } = *denial else { panic!("no decision") };
+    assert_ne!(decision.layer, Layer::Endpoint);
+    // What does not read is refused, and nothing changes.
+    let before = world.state.rows();
+    assert!(matches!(world.err(&people.root, put("{}")), Error::MalformedPolicy { .. }));
+    assert_eq!(world.state.rows(), before);
+    let delete = || Command::DeleteServiceCeiling { principal: t(BACKUP) };
+    world.ok(&people.root, delete());
+    assert!(asks(&mut world, &storage, session, "storage:GetAll").is_ok());
+    assert!(matches!(world.err(&people.root, delete()), Error::NoSuchEntity(Entity::Ceiling(_))));
+}

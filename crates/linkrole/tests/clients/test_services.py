@@ -1,0 +1,150 @@
+"""A service and its tenant over the wire: new manifests, the tenant's terms, a service's end."""
+
+import copy
+import json
+import os
+import secrets
+import unittest
+
+from harness import Case, Keys, allow
+
+
+class Terms(Case):
+    def setUp(self):
+        word = "t" + secrets.token_hex(3)
+        self.principal = f"{word}.example.com"
+        self.name = f"AWSServiceRoleForT{word}"
+        self.manifest = {
+            "service": self.principal, "display_name": "T", "signing_names": [word],
+            "hosts": [f"{word}.local"], "regions": ["r1"],
+            "role": [{"name": f"T{word}", "policy_name": f"T{word}P",
+                      "policy": allow("iam:ListUsers")}]}
+        self.word = word
+        self.keys = self.server.service(self.manifest)
+        self.addCleanup(self.server.native, self.server.admin, "/v1/terms/update",
+                        {"holds_updates": False, "requires_consent": False})
+
+    def ok(self, *args):
+        code, out, err = self.server.linkrole("--output", "json", *args)
+        self.assertEqual(code, 0, f"{args}: {err}")
+        return json.loads(out)
+
+    def write(self, value):
+        path = os.path.join(self.server.folder.name, secrets.token_hex(4) + ".json")
+        with open(path, "w") as file:
+            json.dump(value, file)
+        return path
+
+    def with_policy(self, policy):
+        manifest = copy.deepcopy(self.manifest)
+        manifest["role"][0]["policy"] = policy
+        return self.write(manifest)
+
+    def session(self):
+        """The service's session of its role, as an unmodified client uses it."""
+        made = self.server.client("sts", self.keys).assume_role(
+            RoleArn=f"arn:aws:iam::{self.account}:role/aws-service-role/{self.principal}/{self.name}",
+            RoleSessionName="session")["Credentials"]
+        return self.server.client("iam", Keys.of(made))
+
+    def test_feature_04_26_58_updates(self):
+        self.iam.create_service_linked_role(AWSServiceName=self.principal)
+        iam = self.session()
+        iam.list_users()
+        self.refused("AccessDenied", 403, None, iam.list_roles)
+        both = self.with_policy(allow("iam:ListUsers", "iam:ListRoles"))
+        diff = self.ok("service", "diff", "--manifest", both)
+        change = diff["roles"][0]
+        self.assertEqual((diff["changed"], change["version_before"], change["version_after"],
+                          change["roles_at_once"], change["roles_held"]), (True, 1, 2, 1, 0))
+        self.refused("AccessDenied", 403, None, iam.list_roles)
+        code, out, err = self.server.linkrole("--output", "text", "service", "update",
+                                              "--manifest", both)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out, r"aws: - .*iam:ListUsers(.|\n)*aws: \+ .*iam:ListRoles")
+        self.assertIn("1 roles at once, 0 when", out)
+        iam.list_roles()
+        policy = f"arn:aws:iam::aws:policy/aws-service-role/T{self.word}P"
+        shown = self.iam.get_policy(PolicyArn=policy)["Policy"]
+        self.assertEqual(shown["DefaultVersionId"], "v2")
+        for version, count in (("v1", 1), ("v2", 2)):
+            document = self.iam.get_policy_version(PolicyArn=policy, VersionId=version)
+            actions = document["PolicyVersion"]["Document"]["Statement"][0]["Action"]
+            self.assertEqual(len(actions), count)
+        status, trail = self.server.native(self.server.admin, "/v1/trail",
+                                           {"operation": "UpdateService"})
+        self.assertEqual(status, 200, trail)
+        mine = [e for e in trail["entries"] if any(
+            self.name in r["resource"] for r in e["resources"])]
+        self.assertEqual([e["actor"]["kind"] for e in mine], ["Operator"])
+        # Held until it is accepted.
+        self.ok("slr", "terms", "set", "--holds-updates", "true")
+        self.ok("service", "update", "--manifest", self.with_policy(allow("iam:ListGroups")))
+        iam.list_roles()
+        self.refused("AccessDenied", 403, None, iam.list_groups)
+        self.assertEqual(self.ok("slr", "show", self.name)["role"]["template_version"], 2)
+        accepted = self.ok("slr", "accept-update", self.name)["role"]
+        self.assertEqual(accepted["template_version"], 3)
+        iam.list_groups()
+        self.refused("AccessDenied", 403, None, iam.list_roles)
+        # Nothing of it is the service's or a tenant's to do.
+        for keys in (self.keys, self.server.admin):
+            for path, body in (("update", {"manifest": self.manifest}),
+                               ("diff", {"manifest": self.manifest}),
+                               ("remove", {"service": self.principal})):
+                status, answer = self.server.native(keys, f"/v1/services/{path}", body)
+                self.assertEqual((status, answer["error"]["code"]), (403, "AccessDenied"), path)
+        # A service goes when its last role is gone.
+        code, out, err = self.server.linkrole("service", "remove", self.principal)
+        self.assertEqual(code, 1)
+        self.assertIn(self.name, err)
+        _, answer = self.server.native(self.keys, "/v1/slr/release-sessions",
+                                       {"account": self.account, "role": self.name})
+        task = self.iam.delete_service_linked_role(RoleName=self.name)["DeletionTaskId"]
+        self.assertEqual(self.server.wait_deleted(self.iam, task)["Status"], "SUCCEEDED", answer)
+        self.ok("service", "remove", self.principal)
+        self.refused("InvalidClientTokenId", 403, None,
+                     self.server.client("sts", self.keys).get_caller_identity)
+        self.refused("InvalidInput", 400, None, self.iam.create_service_linked_role,
+                     AWSServiceName=self.principal)
+
+    def test_feature_58_consent(self):
+        ensure = lambda: self.server.native(self.keys, "/v1/slr/ensure", {
+            "forwarded": self.server.forwarded(self.server.admin, self.word, f"{self.word}.local"),
+            "principal": self.principal})
+        self.ok("slr", "terms", "set", "--requires-consent", "true")
+        status, answer = ensure()
+        self.assertEqual((status, answer["error"]["code"]), (403, "ConsentRequired"), answer)
+        self.assertIn(f"slr preview {self.principal}", answer["error"]["message"])
+        seen = self.ok("slr", "preview", self.principal)
+        self.assertEqual((seen["exists"], seen["requires_consent"], seen["policy"]),
+                         (False, True, allow("iam:ListUsers")))
+        self.refused("NoSuchEntity", 404, None, self.iam.get_role, RoleName=self.name)
+        made = self.ok("slr", "create", self.principal)["role"]
+        self.assertEqual(made["arn"], seen["arn"])
+        status, answer = ensure()
+        self.assertEqual((status, answer["created"]), (200, False), answer)
+
+    def test_feature_59_a_ceiling(self):
+        self.iam.create_service_linked_role(AWSServiceName=self.principal)
+        iam = self.session()
+        iam.list_users()
+        terms = self.ok("slr", "terms", "put-ceiling", self.principal, "--policy",
+                        self.write(allow("iam:ListRoles")))
+        self.assertEqual(terms["ceilings"], [{"principal": self.principal,
+                                              "policy": allow("iam:ListRoles")}])
+        text = self.refused("AccessDenied", 403, None, iam.list_users)
+        self.assertTrue(text.endswith(
+            "because no ceiling of the account allows the iam:ListUsers action"), text)
+        self.refused("AccessDenied", 403, None, iam.list_roles)
+        self.ok("slr", "terms", "delete-ceiling", self.principal)
+        iam.list_users()
+        code, out, err = self.server.linkrole("slr", "terms", "put-ceiling", self.principal,
+                                              "--policy", self.write({"Version": "2012-10-17"}))
+        self.assertEqual(code, 1, out)
+        self.assertIn("MalformedPolicyDocument", err)
+        self.assertEqual(self.ok("slr", "terms", "show")["ceilings"], [])
+
+
+if __name__ == "__main__":
+    unittest.main()

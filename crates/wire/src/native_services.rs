@@ -1,0 +1,189 @@
+//! The native dialect, the part about services' updates and about what an account demands of services.
+
+use crate::aws::fault::Fault;
+use crate::manifest::{self, ManifestText};
+use crate::native::{read, role};
+use iam::command::{Command, TermsChange};
+use iam::output::{
+    Output, PermissionChange, PreviewView, RoleChange, ServiceChange, SettingChange,
+};
+use iam::rows::{PermissionsPolicy, ServiceTerms, Template};
+use iam::text::{RoleName, ServiceName, Suffix};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preview {
+    principal: String,
+    #[serde(default)]
+    suffix: Option<Suffix>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accept {
+    role: RoleName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Terms {
+    #[serde(default)]
+    holds_updates: Option<bool>,
+    #[serde(default)]
+    requires_consent: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ceiling {
+    principal: ServiceName,
+    /// The text of a document: as a text, so that nothing of it is lost before it is checked.
+    policy: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Principal {
+    principal: ServiceName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByName {
+    service: ServiceName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneManifest {
+    manifest: ManifestText,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// Every path of this part.
+pub const PATHS: &[&str] = &[
+    "/v1/slr/preview",
+    "/v1/slr/accept-update",
+    "/v1/terms/show",
+    "/v1/terms/update",
+    "/v1/terms/put-ceiling",
+    "/v1/terms/delete-ceiling",
+    "/v1/services/diff",
+    "/v1/services/update",
+    "/v1/services/remove",
+];
+
+/// Reads a request to one of the paths.
+///
+/// Errors: 400 for a body that does not read.
+pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
+    let manifest = || -> Result<_, Fault> {
+        let read: OneManifest = read(body)?;
+        let checked = manifest::check(&read.manifest);
+        Ok(Box::new(checked.map_err(|text| Fault::new("ValidationError", 400, text))?))
+    };
+    Ok(match path {
+        "/v1/slr/preview" => {
+            let Preview { principal, suffix } = read(body)?;
+            Command::PreviewServiceLinkedRole { principal, suffix }
+        }
+        "/v1/slr/accept-update" => {
+            Command::AcceptServiceUpdate { role: read::<Accept>(body)?.role }
+        }
+        "/v1/terms/show" => {
+            read::<Nothing>(body)?;
+            Command::GetServiceTerms
+        }
+        "/v1/terms/update" => {
+            let Terms { holds_updates, requires_consent } = read(body)?;
+            Command::UpdateServiceTerms(TermsChange { holds_updates, requires_consent })
+        }
+        "/v1/terms/put-ceiling" => {
+            let Ceiling { principal, policy } = read(body)?;
+            Command::PutServiceCeiling { principal, policy }
+        }
+        "/v1/terms/delete-ceiling" => {
+            Command::DeleteServiceCeiling { principal: read::<Principal>(body)?.principal }
+        }
+        "/v1/services/diff" => Command::DiffService { manifest: manifest()? },
+        "/v1/services/update" => Command::UpdateService { manifest: manifest()? },
+        _ => Command::RemoveService { service: read::<ByName>(body)?.service },
+    })
+}
+
+/// The answer, where it is one of this part.
+pub fn body(output: &Output) -> Option<Value> {
+    Some(match output {
+        Output::Preview(view) => preview(view),
+        Output::Terms(terms) => shown_terms(terms),
+        Output::ServiceChange(change) => shown_change(change),
+        Output::Role(view) => json!({ "role": role(view) }),
+        _ => return None,
+    })
+}
+
+fn document(policy: &PermissionsPolicy) -> Value {
+    serde_json::from_str(policy.text()).unwrap_or_default()
+}
+
+fn preview(view: &PreviewView) -> Value {
+    let template: &Template = &view.template;
+    let documents = template.versions.get(&template.version);
+    json!({
+        "arn": view.arn,
+        "exists": view.exists,
+        "service": view.service.name,
+        "display_name": view.service.display_name,
+        "principal": template.principal,
+        "description": template.description,
+        "policy_name": template.policy,
+        "template_version": template.version,
+        "policy": documents.and_then(|d| d.of(view.dialect)).map(document),
+        "ceiling": view.ceiling.as_ref().map(document),
+        "deletion": template.deletion,
+        "requires_consent": view.terms.requires_consent,
+    })
+}
+
+fn shown_terms(terms: &ServiceTerms) -> Value {
+    let ceilings = terms
+        .ceilings
+        .iter()
+        .map(|(principal, policy)| json!({ "principal": principal, "policy": document(policy) }));
+    json!({
+        "holds_updates": terms.holds_updates,
+        "requires_consent": terms.requires_consent,
+        "ceilings": ceilings.collect::<Vec<_>>(),
+    })
+}
+
+fn settings(list: &[SettingChange]) -> Vec<Value> {
+    let one = |s: &SettingChange| json!({ "name": s.name, "before": s.before, "after": s.after });
+    list.iter().map(one).collect()
+}
+
+fn shown_change(change: &ServiceChange) -> Value {
+    let permissions = |p: &PermissionChange| json!({ "dialect": p.dialect, "added": p.added, "removed": p.removed });
+    let role = |r: &RoleChange| {
+        json!({
+            "principal": r.principal,
+            "settings": settings(&r.settings),
+            "permissions": r.permissions.iter().map(permissions).collect::<Vec<_>>(),
+            "version_before": r.version_before,
+            "version_after": r.version_after,
+            "roles_at_once": r.at_once,
+            "roles_held": r.held,
+        })
+    };
+    json!({
+        "service": change.service,
+        "changed": !change.settings.is_empty() || !change.roles.is_empty(),
+        "settings": settings(&change.settings),
+        "roles": change.roles.iter().map(role).collect::<Vec<_>>(),
+    })
+}
