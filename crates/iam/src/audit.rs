@@ -477,6 +477,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("service", &manifest.service);
         }
         C::RemoveService { service } => put("service", service),
+        C::StockServices { services } => put("services", &services.len()),
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::GetService { service } => put("service", service),
         C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),

@@ -668,6 +668,9 @@ pub enum Command {
     EnrolService {
         service: ServiceName,
     },
+    StockServices {
+        services: Box<Vec<Service>>,
+    },
     DiffService {
         manifest: Box<Manifest>,
     },
@@ -741,7 +744,7 @@ impl Command {
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
             DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate
-            PutServiceCeiling DeleteServiceCeiling DiffService UpdateService RemoveService DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            PutServiceCeiling DeleteServiceCeiling DiffService UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
             RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies

@@ -66,8 +66,22 @@ pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<O
         usages: BTreeMap::new(),
     };
     tx.note("deletionTaskId", task.id.to_string());
-    let task = store(tx, task);
+    let mut task = store(tx, task);
+    if runs_nowhere(tx.state(), linked) {
+        // Nobody holds a session, has a use or could be asked: there is nothing to wait for.
+        while let Some(next) = next_step(&task, now) {
+            let Output::Step { task: moved } = step(tx, &next)? else { break };
+            task = moved;
+        }
+        tx.note("status", format!("{:?}", task.status));
+    }
     Ok(Output::Task(view(tx, &task)))
+}
+
+/// Whether a role's service is known from facts only: without a key it can neither assume nor use its role.
+fn runs_nowhere(state: &State, linked: &LinkedRole) -> bool {
+    let service = KeyOwner::Service(linked.template.service.clone());
+    state.keys_of(&service).next().is_none()
 }
 
 /// The state of a task, for the account it belongs to. The parts of the handle must be the task's

@@ -79,6 +79,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         C::RecordUse { uses } => access_key::record_use(tx, uses),
         C::EnrolService { .. }
         | C::RegisterService { .. }
+        | C::StockServices { .. }
         | C::DiffService { .. }
         | C::UpdateService { .. }
         | C::RemoveService { .. }

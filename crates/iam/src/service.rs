@@ -34,6 +34,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
                 tx.state().service(&name).or_else(|| tx.state().template(&name).map(|t| t.0));
             Ok(Output::Service(found.cloned().ok_or_else(missing)?))
         }
+        C::StockServices { services } => stock(tx, services),
         C::DiffService { manifest } => update::update(tx, manifest, false),
         C::UpdateService { manifest } => update::update(tx, manifest, true),
         C::RemoveService { service } => update::remove(tx, service),
@@ -100,6 +101,28 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         usage: manifest.usage,
         created_ms: tx.now(),
     })
+}
+
+/// Adds services that are known from facts and run nowhere: without keys, so that nobody can speak for them.
+/// What is there already, under a principal or a name of theirs, stays as it is.
+fn stock(tx: &mut Tx<'_>, services: &[Service]) -> Result<Output, Error> {
+    let mut added = 0u32;
+    for service in services {
+        let is_new = check_free(tx, &service.name).is_ok();
+        let names = service.templates.values();
+        if is_new && names.into_iter().all(|template| names_are_free(tx, service, template)) {
+            tx.put(Row::Service(Service { created_ms: tx.now(), ..service.clone() }));
+            added += 1;
+        }
+    }
+    tx.note("added", added.to_string());
+    Ok(Output::Done)
+}
+
+fn names_are_free(tx: &Tx<'_>, service: &Service, template: &Template) -> bool {
+    let others = tx.state().services().filter(|other| other.name != service.name);
+    let mut others = others.flat_map(|other| other.templates.values());
+    !others.any(|other| clash(other, template).is_some())
 }
 
 fn check_free(tx: &Tx<'_>, service: &ServiceName) -> Result<(), Error> {
@@ -183,7 +206,6 @@ fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Resu
         })?;
     }
     // An underscore begins the suffix; in a base it would let one service's role pass for another's.
-    let same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
     if template.role.is_empty() || template.role.contains('_') {
         return Err(invalid(
             "role",
@@ -201,14 +223,32 @@ fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Resu
         if other.principal == template.principal {
             return Err(taken("principal", template.principal.as_str()));
         }
-        if same(&other.role, &template.role) {
-            return Err(taken("role", &template.role));
-        }
-        if same(other.policy.as_str(), template.policy.as_str()) {
-            return Err(taken("policy", template.policy.as_str()));
+        if let Some(error) = clash(other, template) {
+            return Err(error);
         }
     }
     Ok(())
+}
+
+/// What two templates have in common that no two may have, in a dialect in which both are offered.
+fn clash(other: &Template, template: &Template) -> Option<Error> {
+    let both =
+        |dialect: &Dialect| other.is_offered_in(*dialect) && template.is_offered_in(*dialect);
+    if ![Dialect::Aws, Dialect::Alibaba].iter().any(both) {
+        return None;
+    }
+    // The same name, or one that a suffix of the other would make.
+    let begins = |base: &Template, name: &Template| {
+        let head = name.role.get(..base.role.len());
+        let rest = name.role.get(base.role.len()..).unwrap_or_default();
+        head.is_some_and(|head| head.eq_ignore_ascii_case(&base.role))
+            && (rest.is_empty() || (base.suffix == SuffixRule::Optional && rest.starts_with('_')))
+    };
+    if begins(other, template) || begins(template, other) {
+        return Some(taken("role", &template.role));
+    }
+    let same = other.policy.as_str().eq_ignore_ascii_case(template.policy.as_str());
+    same.then(|| taken("policy", template.policy.as_str()))
 }
 
 fn taken(what: &'static str, name: &str) -> Error {

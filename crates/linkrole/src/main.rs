@@ -21,6 +21,7 @@ mod rpc;
 mod seed;
 mod server;
 mod tls;
+mod vendors;
 
 fn main() -> std::process::ExitCode {
     cli::run()

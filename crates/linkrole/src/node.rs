@@ -82,6 +82,17 @@ impl<S: Store> Node<S> {
         }
     }
 
+    /// Adds services that are known from facts, where they are not known yet.
+    pub async fn stock(&self, services: Vec<iam::rows::Service>) -> Result<(), String> {
+        let state = self.server.engine.state();
+        if services.iter().all(|service| state.template(&service.name).is_some()) {
+            return Ok(());
+        }
+        let command = iam::command::Command::StockServices { services: Box::new(services) };
+        let done = self.server.engine.system(command).await;
+        done.map(drop).map_err(|error| format!("the vendors' services were not added: {error:?}"))
+    }
+
     /// Serves until a signal asks it to end, then ends in good order.
     ///
     /// Errors: the store came into doubt while it served.

@@ -130,6 +130,12 @@ impl<'a> Seed<'a> {
         }
     }
 
+    /// Adds the clouds' own services, as facts.
+    pub fn vendors(&mut self) -> Result<(), String> {
+        let services = Box::new(crate::vendors::services()?);
+        self.call(Caller::System, Command::StockServices { services }).map(drop)
+    }
+
     /// All rows so far.
     pub fn rows(&self) -> Vec<Row> {
         self.state.rows()

@@ -396,6 +396,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             token: Some(fixture.token.clone()),
             manifest: Box::new(manifest("new.example.com", "new", Vec::new())),
         },
+        O::StockServices => C::StockServices { services: Box::new(Vec::new()) },
         O::DiffService => {
             C::DiffService { manifest: Box::new(manifest(OTHER, "other", Vec::new())) }
         }

@@ -75,6 +75,7 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
             seed.service(manifest)?;
             services.extend(wire::manifest::parse(manifest).map(|m| m.service.to_string()));
         }
+        seed.vendors()?;
     }
     let rows = seed.rows();
     let auth = match args.auth {

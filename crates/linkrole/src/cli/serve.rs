@@ -51,6 +51,9 @@ pub struct ServeArgs {
     /// Speak plain HTTP beyond loopback, behind a proxy that speaks TLS
     #[arg(long)]
     insecure_http: bool,
+    /// Know the clouds' own services too, as facts; once known they stay
+    #[arg(long)]
+    vendor_services: bool,
     /// Fetch keys of identity providers from private and loopback addresses too
     #[arg(long)]
     private_issuers: bool,
@@ -72,6 +75,9 @@ struct ConfigFile {
     /// Whether keys of identity providers are fetched from addresses that are not public, too.
     #[serde(default)]
     private_issuers: bool,
+    /// Whether the clouds' own services are known too.
+    #[serde(default)]
+    vendor_services: bool,
 }
 
 /// Makes an installation.
@@ -171,6 +177,9 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
         };
         let node = Node::open(Any::Embedded(store), keyring, settings).await?;
         node.check_installed(&directory)?;
+        if args.vendor_services || config.vendor_services {
+            node.stock(crate::vendors::services()?).await?;
+        }
         tracing::info!(address = %node.address, "serving");
         output::line(&format!("ready {scheme}://{}", node.address))?;
         let ended = node.run().await;
