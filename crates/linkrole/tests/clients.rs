@@ -55,6 +55,7 @@ clients! {
     vendors_services_on_disk: "test_vendors" on "disk";
     services_and_their_tenants_in_memory: "test_services" on "dev";
     services_and_their_tenants_on_disk: "test_services" on "disk";
+    agent_in_memory: "test_agent" on "dev";
     edges_of_the_server_on_disk: "test_edge" on "disk";
     schema_of_case_files: "test_schema" on "none";
     kill_at_random_moments: "test_kill" on "disk";

@@ -4,6 +4,7 @@
 //! standard error.
 
 mod account;
+mod agent;
 mod audit;
 mod cases;
 mod checks;
@@ -59,6 +60,11 @@ enum Command {
     /// Run the whole story against real processes and tell each step
     #[command(after_help = "Example:\n  linkrole demo")]
     Demo(demo::DemoArgs),
+    /// Hand out a role's credentials on loopback, to programs that know nothing of linkrole
+    #[command(
+        after_help = "Example:\n  linkrole agent --role \"$ROLE_ARN\" --token-file /run/agent.token"
+    )]
+    Agent(agent::AgentArgs),
     /// Linked services
     #[command(subcommand)]
     Service(service::ServiceCommand),
@@ -130,6 +136,7 @@ pub fn run() -> ExitCode {
         Command::Init(args) => serve::init(&args),
         Command::Serve(args) => serve::serve(args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Agent(args) => agent::run(&args),
         Command::Service(command) => service::run(command, cli.output),
         Command::Account(command) => account::run(command, cli.output),
         Command::Slr(command) => slr::run(command, cli.output),

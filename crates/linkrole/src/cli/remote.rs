@@ -58,7 +58,8 @@ impl Remote {
     }
 }
 
-fn environment() -> Option<Credentials> {
+/// The access key of the environment.
+pub fn environment() -> Option<Credentials> {
     let get = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     Some(Credentials {
         access_key_id: get("AWS_ACCESS_KEY_ID")?,
