@@ -216,6 +216,9 @@ fn described(me: &Identity) -> Actor {
         IdentityKind::Federated(token) => actor.user_name = Some(token.subject.clone()),
         _ => {}
     }
+    if let Some(via) = me.via() {
+        actor.invoked_by = Some(via.to_string());
+    }
     if let Some(session) = &me.session
         && matches!(session.subject, Subject::Role { .. })
     {
@@ -464,6 +467,10 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("aWSServiceName", principal);
             suffix.iter().for_each(|s| put("customSuffix", s));
         }
+        C::IntroduceServiceLinkedRole { account, principal } => {
+            put("account", account);
+            put("aWSServiceName", principal);
+        }
         C::UpdateServiceTerms(change) => {
             change.holds_updates.iter().for_each(|on| put("holdsUpdates", on));
             change.requires_consent.iter().for_each(|on| put("requiresConsent", on));
@@ -498,6 +505,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::LookupEvents
         | C::ListServices
         | C::GetServiceTerms
+        | C::ForwardAccess
         | C::ListAccounts
         | C::ReadTrail
         | C::RecordUse { .. }

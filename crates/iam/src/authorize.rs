@@ -7,7 +7,7 @@
 use crate::caller::{Call, Identity, IdentityKind, Source};
 use crate::command::*;
 use crate::error::{Denial, Error};
-use crate::operations::Guard;
+use crate::operations::{Access, Guard};
 use crate::rows::*;
 use crate::state::State;
 use crate::target;
@@ -89,6 +89,10 @@ impl Ask {
 /// Errors: `AccessDenied`; the errors of a target that cannot be named at all.
 pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
     let operation = call.command.operation();
+    // What a service may do in its caller's name ends with that name: nothing to keep comes of it.
+    if me.via().is_some() && operation.facts().access == Access::Mint {
+        return Err(refuse(me, operation.action(tx.dialect_of(me)), None, None));
+    }
     let allowed = match operation.facts().guard {
         Guard::Trust => return Ok(()), // decided with the role in hand, in `session`
         Guard::Authenticated => {
@@ -417,13 +421,8 @@ pub fn decide(
     }
     let engine::Answer { effect, layer, blocked_by, matched } = layers.answer(&request);
     let matched = matched.iter().filter_map(|reason| policies.matched(reason)).collect();
-    let blocked_by = blocked_by.into_iter().map(named).collect();
-    Decision { effect, layer: named(layer), blocked_by, matched }
-}
-
-/// A layer as it is named here: ceilings are evaluated where private endpoints would be.
-fn named(layer: Layer) -> Layer {
-    if layer == Layer::Endpoint { Layer::Ceiling } else { layer }
+    let blocked_by = blocked_by.into_iter().map(|layer| policies.named(layer)).collect();
+    Decision { effect, layer: policies.named(layer), blocked_by, matched }
 }
 
 /// The global condition keys, from typed facts of the server and from nothing a client sends.
@@ -443,7 +442,10 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
         }
     }
     all.set(Fact::PrincipalIsService, if me.service().is_some() { "true" } else { "false" });
-    all.set(Fact::ViaService, "false");
+    all.set(Fact::ViaService, if me.via().is_some() { "true" } else { "false" });
+    if let Some(via) = me.via() {
+        all.set_list(Fact::CalledVia, vec![via.to_string()]);
+    }
     if let Some(service) = me.service() {
         all.set(Fact::PrincipalServiceName, service.name.as_str());
     }
@@ -499,8 +501,11 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
 /// The policies that bind a caller, by layer.
 struct Policies {
     identity: NamedPolicies,
-    /// What the account lets a linked service's role do at most; nothing goes round it.
+    /// What the account lets a linked service's role do at most, or what a service may call onward in the
+    /// caller's name; nothing goes round it.
     ceiling: Option<NamedPolicies>,
+    /// Whether it is the latter.
+    is_forwarded: bool,
     boundary: Option<NamedPolicies>,
     session: Option<NamedPolicies>,
 }
@@ -553,7 +558,9 @@ impl Policies {
             let managed = claims.policies.iter().filter_map(|p| managed(state, dialect, p));
             inline.chain(managed).collect()
         });
-        Self { identity, ceiling: ceiling(state, me), boundary, session }
+        let is_forwarded = me.via().is_some();
+        let ceiling = if is_forwarded { onward(state, me) } else { ceiling(state, me) };
+        Self { identity, ceiling, is_forwarded, boundary, session }
     }
 
     fn sets(&self) -> Sets {
@@ -565,6 +572,15 @@ impl Policies {
             ceiling: self.ceiling.as_ref().map(sets),
             boundary: self.boundary.as_ref().map(sets),
             session: self.session.as_ref().map(sets),
+        }
+    }
+
+    /// A layer as it is named here: ceilings are evaluated where private endpoints would be.
+    fn named(&self, layer: Layer) -> Layer {
+        match (layer, self.is_forwarded) {
+            (Layer::Endpoint, false) => Layer::Ceiling,
+            (Layer::Endpoint, true) => Layer::Service,
+            (other, _) => other,
         }
     }
 
@@ -585,7 +601,13 @@ impl Policies {
                 (name.clone(), found.sid.clone())
             }
         };
-        Some(Matched { policy, statement, sid, layer: named(reason.layer), effect: reason.effect })
+        Some(Matched {
+            policy,
+            statement,
+            sid,
+            layer: self.named(reason.layer),
+            effect: reason.effect,
+        })
     }
 }
 
@@ -621,6 +643,13 @@ fn managed(
             Some((name.to_string(), ours.document.clone()))
         }
     }
+}
+
+/// What the service that calls onward declares in its manifest; of one that is gone, nothing.
+fn onward(state: &State, me: &Identity) -> Option<NamedPolicies> {
+    let via = me.via()?;
+    let document = state.service(via).and_then(|service| service.forward.of(me.dialect(state)));
+    Some(document.map(|d| (format!("onward calls of {via}"), d.clone())).into_iter().collect())
 }
 
 /// The bound that an account sets for the role of a linked service.

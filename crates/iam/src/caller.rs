@@ -408,6 +408,11 @@ impl Identity {
         self.account.as_ref().and_then(of).unwrap_or_default()
     }
 
+    /// The linked service that calls onward in its name.
+    pub fn via(&self) -> Option<&ServiceName> {
+        self.session.as_ref().and_then(|session| session.via.as_ref())
+    }
+
     /// Whether it comes with temporary credentials.
     pub fn is_session(&self) -> bool {
         self.session.is_some()

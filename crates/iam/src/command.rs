@@ -207,6 +207,8 @@ pub struct Manifest {
     pub regions: BTreeSet<Region>,
     /// How use of its roles is known.
     pub usage: UsageSource,
+    /// What it may call onward in its callers' names.
+    pub forward: Documents,
     /// Its roles.
     pub roles: Vec<Template>,
 }
@@ -277,6 +279,11 @@ pub enum Command {
     AcceptServiceUpdate {
         role: RoleName,
     },
+    IntroduceServiceLinkedRole {
+        account: AccountId,
+        principal: String,
+    },
+    ForwardAccess,
     GetServiceTerms,
     UpdateServiceTerms(TermsChange),
     PutServiceCeiling {
@@ -738,12 +745,12 @@ impl Command {
     /// The row of the operation table that this command belongs to.
     pub fn operation(&self) -> Operation {
         operation_of!(self:
-            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms;
+            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
             AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate
+            DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate IntroduceServiceLinkedRole
             PutServiceCeiling DeleteServiceCeiling DiffService UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider

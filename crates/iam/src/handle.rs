@@ -86,6 +86,8 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         | C::ListServices
         | C::GetService { .. } => service::run(tx, me, &call.command),
         C::EnsureServiceLinkedRole { .. }
+        | C::IntroduceServiceLinkedRole { .. }
+        | C::ForwardAccess
         | C::AuthorizeRequest(_)
         | C::RegisterUsage { .. }
         | C::DeregisterUsage { .. }
@@ -112,6 +114,13 @@ fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output
             let on_behalf = on_behalf(tx, call)?;
             let source = caller_source(&call.source);
             linked::ensure(tx, service, &on_behalf, &source, principal, suffix.as_ref())
+        }
+        C::IntroduceServiceLinkedRole { account, principal } => {
+            linked::introduce(tx, service, account, principal)
+        }
+        C::ForwardAccess => {
+            let on_behalf = on_behalf(tx, call)?;
+            session::forward(tx, service, &on_behalf)
         }
         C::AuthorizeRequest(question) => {
             let on_behalf = on_behalf(tx, call)?;

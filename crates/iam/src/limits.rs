@@ -84,6 +84,8 @@ pub const SESSION_MAX_S: u32 = 43_200;
 pub const CHAINED_SESSION_MAX_S: u32 = 3_600;
 /// Longest time since the first sign-in of a chain of sessions, in seconds.
 pub const CHAIN_AGE_MAX_S: i64 = 43_200;
+/// Life of a session with which a service calls onward in its caller's name, in milliseconds.
+pub const FORWARD_ACCESS_MS: i64 = 300_000;
 /// Default life of a user's session token, in seconds.
 pub const SESSION_TOKEN_DEFAULT_S: u32 = 43_200;
 /// Longest life of a user's session token, in seconds.

@@ -4,7 +4,7 @@
 //! operation that any role has ([`crate::role`], where a linked role has nothing to alter).
 
 use crate::caller::{Identity, Source};
-use crate::error::{Error, Quota};
+use crate::error::{Entity, Error, Quota};
 use crate::output::{Output, PreviewView};
 use crate::rows::*;
 use crate::state::State;
@@ -125,6 +125,42 @@ pub fn ensure(
     }
     let description = template.description.clone();
     let role = make(tx, &account, service, &template, name, suffix, description)?;
+    Ok(Output::Ensured { role: role::view(tx, &role), created: true })
+}
+
+/// Makes another role of a service in an account that has one of its roles already: the service has grown, and
+/// the account uses it. Nobody has to call it for that; the account's trail tells.
+///
+/// Errors: `UnknownServicePrincipal`; `NoSuchEntity` for an account without a role of the service, as for one that
+/// is not there; `ConsentMissing`; `RoleNameTaken` by an ordinary role.
+pub fn introduce(
+    tx: &mut Tx<'_>,
+    service: &Arc<Service>,
+    account: &AccountId,
+    principal: &str,
+) -> Result<Output, Error> {
+    // Before all else: whether an account is there is no business of a service that it does not use.
+    if tx.state().linked_roles(&service.name, Some(account)).next().is_none() {
+        return Err(Error::NoSuchEntity(Entity::Account(account.to_string())));
+    }
+    let (owner, template) = template(tx, account, principal)?;
+    if owner.name != service.name {
+        return Err(Error::UnknownServicePrincipal(principal.to_owned()));
+    }
+    let name = role_name(tx.dialect(account)?, &template, None)?;
+    if let Some(found) = tx.state().role(account, &name.folded()).cloned() {
+        let is_ours = matches!(&found.kind, RoleKind::Linked(l) if l.template.principal == template.principal);
+        if !is_ours {
+            return Err(Error::RoleNameTaken(name));
+        }
+        return Ok(Output::Ensured { role: role::view(tx, &found), created: false });
+    }
+    if crate::account::find(tx, account)?.terms.requires_consent {
+        return Err(Error::ConsentMissing(template.principal));
+    }
+    let description = template.description.clone();
+    let role = make(tx, account, service, &template, name, None, description)?;
+    tx.touch(account, tx.role_arn(&role));
     Ok(Output::Ensured { role: role::view(tx, &role), created: true })
 }
 

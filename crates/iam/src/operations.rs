@@ -230,6 +230,8 @@ operations! {
     GetAccessKeyInfo                    Sts Read  None Policy;
     LookupEvents                        Trail Read None Policy;
     EnsureServiceLinkedRole             Linkrole Write Role OwnService;
+    IntroduceServiceLinkedRole          Linkrole Write Role OwnService;
+    ForwardAccess                       Linkrole Mint  None OwnService;
     AuthorizeRequest                    Linkrole Read  None OwnService;
     RegisterUsage                       Linkrole Write Role OwnService;
     DeregisterUsage                     Linkrole Write Role OwnService;

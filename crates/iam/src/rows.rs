@@ -450,6 +450,9 @@ pub struct Service {
     pub regions: BTreeSet<Region>,
     /// The roles it defines, by principal.
     pub templates: BTreeMap<ServiceName, Template>,
+    /// What it may call onward in its callers' names.
+    #[serde(default)]
+    pub forward: Documents,
     /// How use of its roles is known.
     pub usage: UsageSource,
     /// When it was registered, in milliseconds since 1970.

@@ -98,6 +98,7 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         hosts: manifest.hosts.clone(),
         regions: manifest.regions.clone(),
         templates,
+        forward: manifest.forward.clone(),
         usage: manifest.usage,
         created_ms: tx.now(),
     })

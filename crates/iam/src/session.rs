@@ -78,6 +78,9 @@ pub struct Claims {
     /// The identity kept along the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_identity: Option<SourceIdentity>,
+    /// The linked service that calls onward in the subject's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<ServiceName>,
 }
 
 impl Claims {
@@ -179,6 +182,7 @@ pub fn assume_role(
         tags,
         transitive: transitive(me, ask),
         source_identity: source_identity.clone(),
+        via: None,
     };
     let restricted = claims.is_restricted() || !claims.tags.is_empty();
     let (credentials, size) = issue(tx, &claims)?;
@@ -362,9 +366,79 @@ pub fn session_token(
         tags: Tags::default(),
         transitive: BTreeSet::new(),
         source_identity: None,
+        via: None,
     };
     let (credentials, _) = issue(tx, &claims)?;
     Ok(Output::Session { credentials, assumed: None, packed_percent: None, source_identity: None })
+}
+
+/// Issues a session with which a service calls onward in the name of the caller whose request it presents: for
+/// what its manifest declares, within what the caller may do, for five minutes and no longer than the caller's own.
+///
+/// Errors: `Invalid` for a service that declares nothing, and for a caller in whose name nobody can call.
+pub fn forward(tx: &mut Tx<'_>, service: &Service, caller: &Identity) -> Result<Output, Error> {
+    let account = caller.home()?;
+    if service.forward.of(tx.dialect(&account)?).is_none() {
+        return Err(Error::Invalid {
+            field: "forward",
+            message: format!(
+                "the manifest of `{}` declares no onward calls in the language of account {account}",
+                service.name
+            ),
+        });
+    }
+    let now = tx.now();
+    let first = Claims {
+        session: tx.random_hex(16),
+        key: tx.new_key_id(KeyClass::Session, Some(&account))?,
+        subject: subject(caller)?,
+        issued_ms: now,
+        expires_ms: now.saturating_add(limits::FORWARD_ACCESS_MS),
+        first_ms: now,
+        policy: None,
+        policies: Vec::new(),
+        tags: Tags::default(),
+        transitive: BTreeSet::new(),
+        source_identity: None,
+        via: Some(service.name.clone()),
+    };
+    // Of a session all that binds it goes on: its policies, its end, and the time that a release looks at.
+    let claims = match &caller.session {
+        None => first,
+        Some(own) => Claims {
+            session: first.session,
+            key: first.key,
+            expires_ms: first.expires_ms.min(own.expires_ms),
+            via: first.via,
+            ..(**own).clone()
+        },
+    };
+    tx.touch(&account, caller.name());
+    let (credentials, _) = issue(tx, &claims)?;
+    Ok(Output::Session { credentials, assumed: None, packed_percent: None, source_identity: None })
+}
+
+/// In whose name a service can call onward.
+fn subject(caller: &Identity) -> Result<Subject, Error> {
+    let nobody = |why: &str| Error::Invalid { field: "forwarded", message: why.to_owned() };
+    if caller.via().is_some() {
+        return Err(nobody("the request is an onward call already; it goes no further"));
+    }
+    if let Some(own) = &caller.session {
+        return match &caller.kind {
+            IdentityKind::Role(role) if matches!(role.kind, RoleKind::Linked(_)) => {
+                Err(nobody("the caller is a service with its role, and acts for itself"))
+            }
+            _ => Ok(own.subject.clone()),
+        };
+    }
+    let none = || nobody("the caller is neither a user nor a role's session");
+    let (account, key) = (caller.home()?, caller.key.clone().ok_or_else(none)?);
+    match &caller.kind {
+        IdentityKind::User(user) => Ok(Subject::User { account, user: user.id.clone(), key }),
+        IdentityKind::Root => Ok(Subject::Root { account, key }),
+        _ => Err(none()),
+    }
 }
 
 fn issue(tx: &mut Tx<'_>, claims: &Claims) -> Result<(Credentials, usize), Error> {

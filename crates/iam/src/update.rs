@@ -172,6 +172,14 @@ fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
     setting("hosts", list(&old.hosts), list(&new.hosts));
     setting("regions", regions(&old.regions), regions(&new.regions));
     setting("usage", word(&old.usage), word(&new.usage));
+    for (name, dialect) in
+        [("forward.policy", Dialect::Aws), ("forward.ram_policy", Dialect::Alibaba)]
+    {
+        let text = |service: &Service| {
+            service.forward.of(dialect).map(|p| p.text().to_owned()).unwrap_or_default()
+        };
+        setting(name, text(old), text(new));
+    }
     let principals: BTreeSet<&ServiceName> =
         old.templates.keys().chain(new.templates.keys()).collect();
     let roles = principals.into_iter().filter_map(|principal| {

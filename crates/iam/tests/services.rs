@@ -349,3 +349,149 @@ fn row_59_a_ceiling_bounds_what_a_services_role_may_do_in_this_account_alone() {
     assert!(asks(&mut world, &storage, session, "storage:GetAll").is_ok());
     assert!(matches!(world.err(&people.root, delete()), Error::NoSuchEntity(Entity::Ceiling(_))));
 }
+
+/// A session with which `backup` calls onward for somebody.
+fn onward(world: &mut World, people: &People, caller: &Caller) -> Result<Caller, Error> {
+    let made = world.call_for(&people.backup, Some(caller), Command::ForwardAccess)?;
+    Ok(world.session(made))
+}
+
+#[test]
+fn row_56_a_service_calls_onward_in_its_callers_name_for_what_both_may() {
+    let (mut world, people) = world();
+    let storage = storage(&mut world);
+    let both = permissions(
+        r#"{"Version":"2012-10-17","Statement":[
+            {"Effect":"Allow","Action":["storage:GetObject","iam:ListUsers"],"Resource":"*"}]}"#,
+    );
+    world.put_user_policy(&people.root, "bare", both);
+    let session = onward(&mut world, &people, &people.bare).unwrap();
+    assert_eq!(world.last_event().operation, "ForwardAccess");
+    // What the manifest declares and the caller may.
+    assert!(asks(&mut world, &storage, &session, "storage:GetObject").is_ok());
+    let event = world.last_event();
+    let named = (event.actor.user_name.as_deref(), event.actor.invoked_by.as_deref());
+    assert_eq!(named, (Some("bare"), Some("storage.example.com")));
+    // What the caller may not, and what the manifest does not declare.
+    assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_err());
+    let list = || Command::ListUsers { prefix: "/".into(), paging: no_paging() };
+    world.ok(&people.bare, list());
+    assert!(is_denied(&world.call(&session, list())));
+    let event = world.last_event();
+    let named = (event.actor.user_name.as_deref(), event.actor.invoked_by.as_deref());
+    assert_eq!(named, (Some("bare"), Some(BACKUP)));
+    // It is known as a call through the service.
+    let through = permissions(&format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"storage:*","Resource":"*",
+            "Condition":{{"ForAnyValue:StringEquals":{{"aws:CalledVia":"{BACKUP}"}},
+                          "Bool":{{"aws:ViaAWSService":"true"}}}}}}]}}"#
+    ));
+    world.put_user_policy(&people.root, "bare", through);
+    assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_ok());
+    assert!(asks(&mut world, &storage, &people.bare, "storage:PutObject").is_err());
+    // Five minutes, and not past the caller's key.
+    world.now_ms += 299_000;
+    assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_ok());
+    let again = onward(&mut world, &people, &people.bare).unwrap();
+    world.now_ms += 2_000;
+    assert!(!world.works(&session));
+    assert!(world.works(&again));
+    let Caller::Key(key) = &people.bare else { panic!("no key") };
+    let off = Command::UpdateAccessKey {
+        user: Some(t("bare")),
+        key: key.clone(),
+        status: KeyStatus::Inactive,
+    };
+    world.ok(&people.root, off);
+    assert!(!world.works(&again));
+}
+
+#[test]
+fn row_56_of_an_onward_call_comes_nothing_to_keep_and_no_further_one() {
+    let (mut world, people) = world();
+    world.role(&people.root, "plain", trust_account(A));
+    let session = onward(&mut world, &people, &people.admin).unwrap();
+    let plain = format!("arn:aws:iam::{A}:role/plain");
+    assert!(world.assume(&people.admin, assume(&plain)).is_ok(), "positive control");
+    // Even where a manifest declares everything.
+    let mut wide = backup_manifest(&may(r#""storage:Get*""#));
+    wide.forward.aws = Some(allow("*", "*"));
+    update(&mut world, wide);
+    world.ok(
+        &session,
+        Command::CreateServiceLinkedRole {
+            principal: OTHER.into(),
+            suffix: None,
+            description: None,
+        },
+    );
+    assert!(is_denied(&world.assume(&session, assume(&plain))));
+    assert!(is_denied(&world.call(&session, Command::CreateAccessKey { user: Some(t("bare")) })));
+    assert!(is_denied(&world.call(&session, Command::GetSessionToken { duration_s: None })));
+    assert!(onward(&mut world, &people, &session).is_err());
+    // A service with its role acts for itself; one that declares nothing calls nobody.
+    world.linked(&people.root, BACKUP);
+    let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
+    let linked = world.assume(&people.backup, assume(&arn)).unwrap();
+    assert!(onward(&mut world, &people, &linked).is_err());
+    let asked = world.call_for(&people.other, Some(&people.admin), Command::ForwardAccess);
+    assert!(matches!(asked, Err(Error::Invalid { field: "forward", .. })), "{asked:?}");
+    // What a manifest no longer declares ends at once, and so does a role's session with its release.
+    let role = world.assume(&people.admin, assume(&plain)).unwrap();
+    world.ok(
+        &people.root,
+        Command::PutRolePolicy {
+            role: t("plain"),
+            name: t("p"),
+            document: allow("storage:*", "*"),
+        },
+    );
+    let of_role = onward(&mut world, &people, &role).unwrap();
+    let storage = storage(&mut world);
+    assert!(asks(&mut world, &storage, &of_role, "storage:GetObject").is_ok());
+    let mut none = backup_manifest(&may(r#""storage:Get*""#));
+    none.forward = Documents::default();
+    update(&mut world, none);
+    assert!(asks(&mut world, &storage, &of_role, "storage:GetObject").is_err());
+    assert!(asks(&mut world, &storage, &role, "storage:GetObject").is_ok());
+}
+
+#[test]
+fn row_28_a_service_that_grew_brings_its_new_role_to_accounts_that_use_it() {
+    let (mut world, people) = world();
+    let introduce = |account: &str, principal: &str| Command::IntroduceServiceLinkedRole {
+        account: t(account),
+        principal: principal.into(),
+    };
+    // Not to an account that does not use it, which looks like one that is not there.
+    let unused = world.err(&people.backup, introduce(A, VAULT));
+    assert!(matches!(unused, Error::NoSuchEntity(Entity::Account(_))), "{unused:?}");
+    let missing = world.err(&people.backup, introduce("999988887777", VAULT));
+    assert!(matches!(missing, Error::NoSuchEntity(Entity::Account(_))));
+    world.linked(&people.root, BACKUP);
+    assert!(is_denied(&world.call(&people.root, introduce(A, VAULT))), "only a service");
+    for other in [OTHER, "unknown.example.com"] {
+        let error = world.err(&people.backup, introduce(A, other));
+        assert!(matches!(error, Error::UnknownServicePrincipal(_)), "{error:?}");
+    }
+    let Output::Ensured { role, created } = world.ok(&people.backup, introduce(A, VAULT)) else {
+        panic!("no role")
+    };
+    assert_eq!((role.arn.as_str(), created), (&*linked_arn(A, VAULT, VAULT_ROLE), true));
+    let event = world.last_event();
+    assert_eq!(event.actor.invoked_by.as_deref(), Some(BACKUP));
+    assert!(
+        event.accounts.iter().any(|account| account.as_str() == A),
+        "the account's trail tells"
+    );
+    let Output::Ensured { created, .. } = world.ok(&people.backup, introduce(A, VAULT)) else {
+        panic!("no role")
+    };
+    assert!(!created);
+    // An account that requires consent makes it itself.
+    world.linked(&people.other_root, BACKUP);
+    let change = TermsChange { holds_updates: None, requires_consent: Some(true) };
+    terms(&mut world, &people.other_root, change);
+    let held = world.err(&people.backup, introduce(B, VAULT));
+    assert!(matches!(held, Error::ConsentMissing(_)), "{held:?}");
+}

@@ -286,15 +286,43 @@ impl Service {
         principal: &str,
         suffix: Option<&str>,
     ) -> Result<Role, Error> {
-        #[derive(Deserialize)]
-        struct Ensured {
-            role: Role,
-            created: bool,
-        }
         let body = json!({ "forwarded": forwarded, "principal": principal, "suffix": suffix });
         let answer = self.client.post("/v1/slr/ensure", &body).await?;
         let answer: Ensured = read(answer, "a role")?;
         Ok(Role { created: answer.created, ..answer.role })
+    }
+
+    /// Has another of the service's roles made in an account that has one of them already: for a service
+    /// that has grown, in accounts that use it.
+    ///
+    /// Errors: `NoSuchEntity` for an account without a role of the service; `ConsentRequired` for one
+    /// that makes such roles itself.
+    pub async fn introduce(&self, account: &str, principal: &str) -> Result<Role, Error> {
+        let body = json!({ "account": account, "principal": principal });
+        let answer = self.client.post("/v1/slr/introduce", &body).await?;
+        let answer: Ensured = read(answer, "a role")?;
+        Ok(Role { created: answer.created, ..answer.role })
+    }
+
+    /// Credentials with which to call onward in the caller's name, for what the manifest's `forward`
+    /// declares and the caller may do, for five minutes at most.
+    ///
+    /// Errors: `ValidationError` when the manifest declares nothing, and for a caller who is itself a
+    /// service, or called onward already.
+    pub async fn forward_access(&self, forwarded: &Forwarded) -> Result<Credentials, Error> {
+        #[derive(Deserialize)]
+        struct Made {
+            access_key_id: String,
+            secret_access_key: String,
+            session_token: String,
+        }
+        let body = json!({ "forwarded": forwarded });
+        let made: Made = read(self.client.post("/v1/forward-access", &body).await?, "a session")?;
+        Ok(Credentials {
+            access_key_id: made.access_key_id,
+            secret_access_key: Secret::new(made.secret_access_key),
+            session_token: Some(Secret::new(made.session_token)),
+        })
     }
 
     /// Tells that a resource uses a role, *before* the resource is made. `role` is a name or,
@@ -398,6 +426,12 @@ impl Service {
         ];
         session(&self.client.query("sts", &params).await?)
     }
+}
+
+#[derive(Deserialize)]
+struct Ensured {
+    role: Role,
+    created: bool,
 }
 
 fn home_of(caller: &Caller) -> Result<String, Error> {

@@ -27,9 +27,24 @@ pub struct ManifestText {
     /// How use of its roles is known.
     #[serde(default)]
     pub usage: UsageSource,
+    /// What it may call onward in its callers' names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<ForwardText>,
     /// Its roles.
     #[serde(default, rename = "role")]
     pub roles: Vec<RoleText>,
+}
+
+/// What a service may call onward in its callers' names, within what they may do themselves.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardText {
+    /// For callers of accounts of the AWS dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
+    /// For callers of accounts of the Alibaba dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_policy: Option<serde_json::Value>,
 }
 
 /// One role of a manifest.
@@ -79,7 +94,10 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         return Err("`display_name`: expected 1 to 128 characters".to_owned());
     }
     let roles = read.roles.iter().map(|role| template(&service, role)).collect::<Result<_, _>>()?;
+    let none = ForwardText::default();
+    let forward = read.forward.as_ref().unwrap_or(&none);
     Ok(Manifest {
+        forward: documents("`forward`", &forward.policy, &forward.ram_policy)?,
         display_name: read.display_name.clone(),
         signing_names: read.signing_names.clone(),
         hosts: read.hosts.clone(),
@@ -90,18 +108,28 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
     })
 }
 
-fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> {
+/// The documents in both languages.
+fn documents(
+    of: &str,
+    policy: &Option<serde_json::Value>,
+    ram_policy: &Option<serde_json::Value>,
+) -> Result<Documents, String> {
     let read = |member: &str, value: &Option<serde_json::Value>, dialect: Dialect| {
         let document = |value: &serde_json::Value| {
             PermissionsPolicy::parse(&value.to_string(), dialect)
-                .map_err(|e| format!("`{member}` of role `{}`: {e}", role.name))
+                .map_err(|e| format!("`{member}` of {of}: {e}"))
         };
         value.as_ref().map(document).transpose()
     };
-    let documents = Documents {
-        aws: read("policy", &role.policy, Dialect::Aws)?,
-        alibaba: read("ram_policy", &role.ram_policy, Dialect::Alibaba)?,
-    };
+    Ok(Documents {
+        aws: read("policy", policy, Dialect::Aws)?,
+        alibaba: read("ram_policy", ram_policy, Dialect::Alibaba)?,
+    })
+}
+
+fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> {
+    let of = format!("role `{}`", role.name);
+    let documents = documents(&of, &role.policy, &role.ram_policy)?;
     if documents == Documents::default() {
         let name = &role.name;
         return Err(format!("role `{name}`: expected `policy`, `ram_policy` or both; found none"));
@@ -135,9 +163,8 @@ fn field<T: Text>(name: &str, text: &str) -> Result<T, String> {
     })
 }
 
-fn document(template: &Template, dialect: Dialect) -> Option<serde_json::Value> {
-    let found = template.versions.get(&template.version)?.of(dialect)?;
-    serde_json::from_str(found.text()).ok()
+fn document(documents: Option<&Documents>, dialect: Dialect) -> Option<serde_json::Value> {
+    serde_json::from_str(documents?.of(dialect)?.text()).ok()
 }
 
 /// A stored service as a manifest, for showing.
@@ -149,9 +176,13 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         suffix: t.suffix,
         deletion: t.deletion,
         description: t.description.as_ref().map(ToString::to_string),
-        policy: document(t, Dialect::Aws),
-        ram_policy: document(t, Dialect::Alibaba),
+        policy: document(t.versions.get(&t.version), Dialect::Aws),
+        ram_policy: document(t.versions.get(&t.version), Dialect::Alibaba),
     });
+    let forward = ForwardText {
+        policy: document(Some(&service.forward), Dialect::Aws),
+        ram_policy: document(Some(&service.forward), Dialect::Alibaba),
+    };
     ManifestText {
         service: service.name.to_string(),
         display_name: service.display_name.clone(),
@@ -159,6 +190,7 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         hosts: service.hosts.clone(),
         regions: service.regions.iter().map(ToString::to_string).collect(),
         usage: service.usage,
+        forward: (service.forward != Documents::default()).then_some(forward),
         roles: roles.collect(),
     }
 }

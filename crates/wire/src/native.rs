@@ -111,6 +111,19 @@ struct Ensure {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct OnlyForwarded {
+    forwarded: Forwarded,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Introduce {
+    account: AccountId,
+    principal: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Target {
     account: AccountId,
     role: String,
@@ -264,6 +277,14 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
                 trail: None,
             }
         }
+        "/v1/forward-access" => {
+            let OnlyForwarded { forwarded } = read(body)?;
+            Native { command: Command::ForwardAccess, forwarded: Some(forwarded), trail: None }
+        }
+        "/v1/slr/introduce" => {
+            let Introduce { account, principal } = read(body)?;
+            Command::IntroduceServiceLinkedRole { account, principal }.into()
+        }
         "/v1/slr/list" => {
             let ask: ListLinked = read(body)?;
             let limit = ask.limit.map(|n| n.clamp(1, 1_000));
@@ -353,7 +374,9 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 const PATHS: &[&str] = &[
     "/v1/authorize",
+    "/v1/forward-access",
     "/v1/slr/ensure",
+    "/v1/slr/introduce",
     "/v1/slr/list",
     "/v1/slr/show",
     "/v1/slr/plan",
@@ -611,6 +634,12 @@ fn body(output: &Output) -> Value {
             })).collect::<Vec<_>>(),
         }),
         Output::Caller(view) => caller(view),
+        Output::Session { credentials, .. } => json!({
+            "access_key_id": credentials.key.as_str(),
+            "secret_access_key": credentials.secret.expose(),
+            "session_token": credentials.token,
+            "expires": iso_seconds(credentials.expires_ms),
+        }),
         Output::Trail { .. } | Output::Step { .. } | Output::Swept { .. } => json!({}),
         // Those before, and the rest that has no path in this dialect.
         Output::Role(_)
@@ -641,7 +670,6 @@ fn body(output: &Output) -> Value {
         | Output::Key { .. }
         | Output::Keys { .. }
         | Output::KeyUse { .. }
-        | Output::Session { .. }
         | Output::KeyAccount(_) => json!({}),
     }
 }

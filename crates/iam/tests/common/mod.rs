@@ -177,6 +177,13 @@ pub fn manifest(service: &str, signing: &str, roles: Vec<Template>) -> Manifest 
         hosts: BTreeSet::from([format!("{signing}.local")]),
         regions: BTreeSet::from([t("north-1"), t("south-1")]),
         usage: UsageSource::Registry,
+        forward: match service {
+            BACKUP => Documents {
+                aws: Some(allow("storage:*", "*")),
+                alibaba: Some(ram_allow("storage:*", "*")),
+            },
+            _ => Documents::default(),
+        },
         roles,
     }
 }

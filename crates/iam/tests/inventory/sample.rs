@@ -174,6 +174,10 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             C::PreviewServiceLinkedRole { principal: BACKUP.into(), suffix: None }
         }
         O::AcceptServiceUpdate => C::AcceptServiceUpdate { role: t(BACKUP_ROLE) },
+        O::IntroduceServiceLinkedRole => {
+            C::IntroduceServiceLinkedRole { account: t(A), principal: BACKUP.into() }
+        }
+        O::ForwardAccess => C::ForwardAccess,
         O::GetServiceTerms => C::GetServiceTerms,
         O::UpdateServiceTerms => C::UpdateServiceTerms(TermsChange {
             holds_updates: Some(true),

@@ -145,6 +145,69 @@ class Terms(Case):
         self.assertIn("MalformedPolicyDocument", err)
         self.assertEqual(self.ok("slr", "terms", "show")["ceilings"], [])
 
+    def test_feature_56_onward_calls_in_the_callers_name(self):
+        other = "o" + secrets.token_hex(3)
+        storage = self.server.service({
+            "service": f"{other}.example.com", "display_name": "O", "signing_names": [other],
+            "hosts": [f"{other}.local"], "regions": ["r1"]})
+        self.ok("service", "update", "--manifest", self.write({
+            **self.manifest, "forward": {"policy": allow("iam:ListUsers", f"{other}:Get*")}}))
+        who = "w" + secrets.token_hex(3)
+        user = self.server.user(who, allow(f"{self.word}:*", "iam:List*", f"{other}:*"))
+        request = self.server.forwarded(user, self.word, f"{self.word}.local")
+        status, made = self.server.native(self.keys, "/v1/forward-access", {"forwarded": request})
+        self.assertEqual(status, 200, made)
+        session = Keys(made["access_key_id"], made["secret_access_key"], made["session_token"])
+        # At linkrole itself, with an unmodified client.
+        iam = self.server.client("iam", session)
+        iam.list_users()
+        self.refused("AccessDenied", 403, None, iam.list_roles)
+        self.server.client("iam", user).list_roles()
+        self.refused("AccessDenied", 403, None, iam.create_access_key, UserName=who)
+        me = self.server.client("sts", session).get_caller_identity()["Arn"]
+        self.assertTrue(me.endswith(f":user/{who}"), me)
+        # At another service, which asks about it as about every caller.
+        ask = lambda action: self.server.native(storage, "/v1/authorize", {
+            "forwarded": self.server.forwarded(session, other, f"{other}.local"),
+            "action": f"{other}:{action}", "resource": "*"})
+        status, answer = ask("GetThing")
+        self.assertEqual((status, answer["allowed"]), (200, True), answer)
+        status, answer = ask("PutThing")
+        self.assertEqual((status, answer["allowed"], answer["layer"]), (200, False, "service"), answer)
+        # Both names are in the trail.
+        trail = self.server.must("/v1/operator/trail", {"operation": "ListRoles"})["entries"]
+        mine = [e["actor"] for e in trail if e["actor"].get("user_name") == who and e["denied"]]
+        self.assertEqual([a["invoked_by"] for a in mine], [self.principal])
+        # Only for a request that was made to this service, and only where it declares something.
+        elsewhere = self.server.forwarded(user, other, f"{other}.local")
+        status, answer = self.server.native(self.keys, "/v1/forward-access",
+                                            {"forwarded": elsewhere})
+        self.assertEqual(status, 403, answer)
+        status, answer = self.server.native(storage, "/v1/forward-access",
+                                            {"forwarded": elsewhere})
+        self.assertEqual((status, answer["error"]["code"]), (400, "ValidationError"), answer)
+
+    def test_feature_28_a_new_role_appears_where_the_service_is_used(self):
+        grown = copy.deepcopy(self.manifest)
+        grown["role"].append({
+            "principal": f"index.{self.principal}", "name": f"I{self.word}",
+            "policy_name": f"I{self.word}P", "policy": allow("iam:ListRoles")})
+        self.ok("service", "update", "--manifest", self.write(grown))
+        introduce = lambda: self.server.native(self.keys, "/v1/slr/introduce", {
+            "account": self.account, "principal": f"index.{self.principal}"})
+        status, answer = introduce()
+        self.assertEqual((status, answer["error"]["code"]), (404, "NoSuchEntity"), answer)
+        self.iam.create_service_linked_role(AWSServiceName=self.principal)
+        status, answer = introduce()
+        self.assertEqual((status, answer["created"]), (200, True), answer)
+        role = f"AWSServiceRoleForI{self.word}"
+        self.assertEqual(self.iam.get_role(RoleName=role)["Role"]["Arn"], answer["role"]["arn"])
+        status, trail = self.server.native(self.server.admin, "/v1/trail",
+                                           {"operation": "IntroduceServiceLinkedRole"})
+        mine = [e for e in trail["entries"] if any(
+            r["resource"].endswith(role) for r in e["resources"])]
+        self.assertEqual([e["actor"]["invoked_by"] for e in mine], [self.principal])
+
 
 if __name__ == "__main__":
     unittest.main()
