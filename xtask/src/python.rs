@@ -45,6 +45,8 @@ fn pins(text: &str) -> Result<Vec<(String, String)>, String> {
         .map(|line| {
             let (name, version) =
                 line.split_once("==").ok_or_else(|| format!("`{line}` pins no version"))?;
+            // Extras in brackets are no part of the package's name.
+            let name = name.split('[').next().unwrap_or(name);
             Ok((name.trim().to_owned(), version.trim().to_owned()))
         })
         .collect()
@@ -104,8 +106,9 @@ mod tests {
 
     #[test]
     fn only_pinned_lines_pass() {
-        let pinned = pins("# why\n\nboto3==1.2.3\n").ok();
-        assert_eq!(pinned, Some(vec![("boto3".to_owned(), "1.2.3".to_owned())]));
+        let pinned = pins("# why\n\nboto3==1.2.3\nmoto[server]==4.5\n").ok();
+        let pin = |name: &str, version: &str| (name.to_owned(), version.to_owned());
+        assert_eq!(pinned, Some(vec![pin("boto3", "1.2.3"), pin("moto", "4.5")]));
         assert!(pins("boto3>=1").is_err());
     }
 }

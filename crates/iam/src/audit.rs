@@ -483,6 +483,11 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::DiffService { manifest } | C::UpdateService { manifest } => {
             put("service", &manifest.service);
         }
+        C::ImportServicePolicy(asked) => {
+            put("policyName", &asked.policy);
+            put("source", &asked.source);
+            put("dryRun", &asked.dry_run);
+        }
         C::RemoveService { service } => put("service", service),
         C::StockServices { services } => put("services", &services.len()),
         C::RegisterService { manifest, .. } => put("service", &manifest.service),

@@ -213,6 +213,19 @@ pub struct Manifest {
     pub roles: Vec<Template>,
 }
 
+/// A vendor's policy of a role that is known from facts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedPolicy {
+    /// The policy's name.
+    pub policy: PolicyName,
+    /// What it says; its language tells in which dialect's accounts it counts.
+    pub document: PermissionsPolicy,
+    /// Where it comes from, as the operator says.
+    pub source: Description,
+    /// Whether only the difference is wanted.
+    pub dry_run: bool,
+}
+
 /// What is to change in an account's terms; what is not given stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TermsChange {
@@ -684,6 +697,7 @@ pub enum Command {
     UpdateService {
         manifest: Box<Manifest>,
     },
+    ImportServicePolicy(Box<ImportedPolicy>),
     RemoveService {
         service: ServiceName,
     },
@@ -746,7 +760,7 @@ impl Command {
     pub fn operation(&self) -> Operation {
         operation_of!(self:
             GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
-            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms;
+            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms ImportServicePolicy;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy

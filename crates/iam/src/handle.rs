@@ -82,6 +82,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         | C::StockServices { .. }
         | C::DiffService { .. }
         | C::UpdateService { .. }
+        | C::ImportServicePolicy(_)
         | C::RemoveService { .. }
         | C::ListServices
         | C::GetService { .. } => service::run(tx, me, &call.command),

@@ -243,6 +243,7 @@ operations! {
     RegisterService                     Linkrole Mint  None Enrolment;
     DiffService                         Linkrole Read  None Operator;
     UpdateService                       Linkrole Write None Operator;
+    ImportServicePolicy                 Linkrole Write None Operator;
     RemoveService                       Linkrole Write None Operator;
     ListServices                        Linkrole Read  None Authenticated;
     GetService                          Linkrole Read  None Authenticated;

@@ -13,11 +13,18 @@ macro_rules! policy_text {
         pub struct $name(Arc<(Document, Arc<Set>)>);
 
         impl $name {
-            /// Parses the text of a document in a dialect's language.
+            /// Parses the text of a document in a dialect's language, refusing what its vendor refuses.
             pub fn parse(text: &str, dialect: Dialect) -> Result<Self, policy::ParseError> {
-                let document = Document::parse(text, $kind, dialect)?;
+                Document::parse(text, $kind, dialect).map(Self::of)
+            }
+            /// Reads the text of a document that a vendor wrote itself: some of those break the rules that
+            /// customers' documents have to keep.
+            pub fn read(text: &str, dialect: Dialect) -> Result<Self, policy::ParseError> {
+                Document::read(text, $kind, dialect).map(Self::of)
+            }
+            fn of(document: Document) -> Self {
                 let set = Set::new(&[Named { name: "", document: &document }]);
-                Ok(Self(Arc::new((document, Arc::new(set)))))
+                Self(Arc::new((document, Arc::new(set))))
             }
             /// The parsed document.
             pub fn document(&self) -> &Document {
@@ -37,8 +44,9 @@ macro_rules! policy_text {
             type Error = String;
             /// A stored text tells its language by its version: no text is of both.
             fn try_from(text: String) -> Result<Self, String> {
-                let aws = Self::parse(&text, Dialect::Aws);
-                aws.or_else(|e| Self::parse(&text, Dialect::Alibaba).map_err(|_| e.to_string()))
+                // What is stored was checked when it came.
+                let aws = Self::read(&text, Dialect::Aws);
+                aws.or_else(|e| Self::read(&text, Dialect::Alibaba).map_err(|_| e.to_string()))
             }
         }
 

@@ -385,6 +385,20 @@ pub struct Template {
     pub versions: BTreeMap<u32, Documents>,
     /// The version in force.
     pub version: u32,
+    /// Of imported versions, where they come from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<u32, PolicySource>,
+}
+
+/// Where an imported policy comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicySource {
+    /// As the operator said.
+    pub note: Description,
+    /// When it was imported, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The hexadecimal SHA-256 of its text.
+    pub sha256: String,
 }
 
 /// A policy in the languages of the dialects in whose accounts its role can be.

@@ -37,6 +37,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
         C::StockServices { services } => stock(tx, services),
         C::DiffService { manifest } => update::update(tx, manifest, false),
         C::UpdateService { manifest } => update::update(tx, manifest, true),
+        C::ImportServicePolicy(asked) => update::import(tx, asked),
         C::RemoveService { service } => update::remove(tx, service),
         _ => Err(Error::Internal("not an operation on services")),
     }

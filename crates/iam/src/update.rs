@@ -4,7 +4,7 @@
 //! holds updates, when an administrator accepts it for a role. What existing roles rest on cannot be taken away:
 //! their principal, their names, the language of their account, the regions of their uses.
 
-use crate::command::Manifest;
+use crate::command::{ImportedPolicy, Manifest};
 use crate::error::{Entity, Error};
 use crate::output::*;
 use crate::rows::*;
@@ -14,7 +14,7 @@ use crate::tx::Tx;
 use crate::{access_key, limits, linked};
 use policy::Dialect;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Compares a manifest with the registered one, and stores it if `store` says so.
@@ -34,6 +34,55 @@ pub fn update(tx: &mut Tx<'_>, manifest: &Manifest, store: bool) -> Result<Outpu
     check_roles(tx, &old, &new)?;
     let change = compare(tx, &old, &new);
     if store && *old != new {
+        announce(tx, &old, &new)?;
+        tx.put(Row::Service(new));
+    }
+    Ok(Output::ServiceChange(Box::new(change)))
+}
+
+/// Gives a role that is known from facts its vendor's policy; the same document again is no new version.
+///
+/// Errors: `NoSuchEntity` for a policy of no known service; `Invalid` for one of a service that runs here, whose
+/// manifest says what its policies are.
+pub fn import(tx: &mut Tx<'_>, asked: &ImportedPolicy) -> Result<Output, Error> {
+    let dialect = asked.document.document().dialect();
+    let fits =
+        |t: &&Template| t.policy.folded() == asked.policy.folded() && t.is_offered_in(dialect);
+    let found = tx.state().services().find_map(|service| {
+        let template = service.templates.values().find(fits)?;
+        Some((service.clone(), template.clone()))
+    });
+    let missing = || Error::NoSuchEntity(Entity::Policy(asked.policy.to_string()));
+    let (old, template) = found.ok_or_else(missing)?;
+    if tx.state().keys_of(&KeyOwner::Service(old.name.clone())).next().is_some() {
+        return Err(Error::Invalid {
+            field: "policy",
+            message: format!(
+                "`{}` belongs to `{}`, which runs here; its manifest says what it may do",
+                asked.policy, old.name
+            ),
+        });
+    }
+    let mut documents = template.versions.get(&template.version).cloned().unwrap_or_default();
+    match dialect {
+        Dialect::Aws => documents.aws = Some(asked.document.clone()),
+        Dialect::Alibaba => documents.alibaba = Some(asked.document.clone()),
+    }
+    let given =
+        Template { versions: BTreeMap::from([(template.version, documents)]), ..template.clone() };
+    let mut next = merged(tx, &old, &template, &given);
+    if next.version != template.version {
+        let source = PolicySource {
+            note: asked.source.clone(),
+            at_ms: tx.now(),
+            sha256: crate::seal::digest(asked.document.text()),
+        };
+        next.sources.insert(next.version, source);
+    }
+    let mut new = (*old).clone();
+    new.templates.insert(next.principal.clone(), next);
+    let change = compare(tx, &old, &new);
+    if !asked.dry_run && *old != new {
         announce(tx, &old, &new)?;
         tx.put(Row::Service(new));
     }
@@ -94,7 +143,9 @@ fn merged(tx: &Tx<'_>, service: &Service, old: &Template, new: &Template) -> Tem
         .collect();
     let kept = version.saturating_sub(limits::VERSIONS_PER_TEMPLATE);
     versions.retain(|number, _| *number > kept || in_force.contains(number));
-    Template { versions, version, ..new.clone() }
+    let mut sources = old.sources.clone();
+    sources.retain(|version, _| versions.contains_key(version));
+    Template { versions, version, sources, ..new.clone() }
 }
 
 /// What existing roles rest on has to stay.

@@ -70,6 +70,7 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
         description: None,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,
+        sources: BTreeMap::new(),
     };
     Some(Service {
         name: principal.clone(),

@@ -52,6 +52,7 @@ clients! {
     tls: "test_tls" on "none";
     our_command_line_on_disk: "test_commands" on "disk";
     vendors_services_in_memory: "test_vendors" on "dev";
+    vendors_policies_in_memory: "test_catalog" on "dev";
     vendors_services_on_disk: "test_vendors" on "disk";
     services_and_their_tenants_in_memory: "test_services" on "dev";
     services_and_their_tenants_on_disk: "test_services" on "disk";

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// The longest text that is looked at, in bytes; the length is checked before anything is read.
-pub const BYTES_MAX: usize = 131_072;
+pub const BYTES_MAX: usize = 262_144;
 
 /// The deepest nesting of arrays and objects that is accepted.
 pub const DEPTH_MAX: usize = 32;

@@ -147,6 +147,7 @@ fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> 
         description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,
+        sources: BTreeMap::new(),
     })
 }
 

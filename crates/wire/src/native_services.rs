@@ -1,14 +1,16 @@
 //! The native dialect, the part about services' updates and about what an account demands of services.
 
 use crate::aws::fault::Fault;
+use crate::clock::iso_seconds;
 use crate::manifest::{self, ManifestText};
 use crate::native::{read, role};
-use iam::command::{Command, TermsChange};
+use iam::command::{Command, ImportedPolicy, TermsChange};
 use iam::output::{
     Output, PermissionChange, PreviewView, RoleChange, ServiceChange, SettingChange,
 };
 use iam::rows::{PermissionsPolicy, ServiceTerms, Template};
-use iam::text::{RoleName, ServiceName, Suffix};
+use iam::text::{Description, PolicyName, RoleName, ServiceName, Suffix};
+use policy::Dialect;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,6 +59,17 @@ struct ByName {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Import {
+    dialect: Dialect,
+    policy: PolicyName,
+    document: String,
+    source: Description,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OneManifest {
     manifest: ManifestText,
 }
@@ -75,6 +88,7 @@ pub const PATHS: &[&str] = &[
     "/v1/terms/delete-ceiling",
     "/v1/services/diff",
     "/v1/services/update",
+    "/v1/services/import-policy",
     "/v1/services/remove",
 ];
 
@@ -111,6 +125,13 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
             Command::DeleteServiceCeiling { principal: read::<Principal>(body)?.principal }
         }
         "/v1/services/diff" => Command::DiffService { manifest: manifest()? },
+        "/v1/services/import-policy" => {
+            let Import { dialect, policy, document, source, dry_run } = read(body)?;
+            let document = PermissionsPolicy::read(&document, dialect)
+                .map_err(|e| Fault::new("MalformedPolicyDocument", 400, e.to_string()))?;
+            let asked = ImportedPolicy { policy, document, source, dry_run };
+            Command::ImportServicePolicy(Box::new(asked))
+        }
         "/v1/services/update" => Command::UpdateService { manifest: manifest()? },
         _ => Command::RemoveService { service: read::<ByName>(body)?.service },
     })
@@ -143,6 +164,9 @@ fn preview(view: &PreviewView) -> Value {
         "description": template.description,
         "policy_name": template.policy,
         "template_version": template.version,
+        "policy_source": template.sources.get(&template.version).map(|source| json!({
+            "note": source.note, "at": iso_seconds(source.at_ms), "sha256": source.sha256,
+        })),
         "policy": documents.and_then(|d| d.of(view.dialect)).map(document),
         "ceiling": view.ceiling.as_ref().map(document),
         "deletion": template.deletion,

@@ -166,6 +166,7 @@ pub fn template(principal: &str, role: &str, suffix: SuffixRule) -> Template {
             },
         )]),
         version: 1,
+        sources: BTreeMap::new(),
     }
 }
 

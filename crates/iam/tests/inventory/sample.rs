@@ -106,6 +106,19 @@ impl Fixture {
         world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
         world.linked(&root, VAULT);
         let task = world.submit(&root, VAULT_ROLE);
+        let fact = template("fact.example.com", "ExampleFact", SuffixRule::Refused);
+        let fact = Service {
+            name: t("fact.example.com"),
+            display_name: "Fact".into(),
+            signing_names: BTreeSet::new(),
+            hosts: BTreeSet::new(),
+            regions: BTreeSet::new(),
+            templates: BTreeMap::from([(t("fact.example.com"), fact)]),
+            forward: Documents::default(),
+            usage: UsageSource::Sessions,
+            created_ms: 0,
+        };
+        world.ok(&Caller::System, Command::StockServices { services: Box::new(vec![fact]) });
         world.service(manifest("idle.example.com", "idle", Vec::new()));
         let policy = allow("storage:*", "*").text().to_owned();
         world.ok(&root, Command::PutServiceCeiling { principal: t(VAULT), policy });
@@ -408,6 +421,12 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             let roles = vec![template(OTHER, "ExampleOther", SuffixRule::Optional)];
             C::UpdateService { manifest: Box::new(manifest(OTHER, "other", roles)) }
         }
+        O::ImportServicePolicy => C::ImportServicePolicy(Box::new(ImportedPolicy {
+            policy: t("ExampleFactServiceRolePolicy"),
+            document: allow("storage:*", "*"),
+            source: t("a test"),
+            dry_run: false,
+        })),
         O::RemoveService => C::RemoveService { service: t("idle.example.com") },
         O::ListServices => C::ListServices,
         O::GetService => C::GetService { service: BACKUP.into() },

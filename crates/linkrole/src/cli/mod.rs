@@ -7,6 +7,7 @@ mod account;
 mod agent;
 mod audit;
 mod cases;
+mod catalog;
 mod checks;
 mod demo;
 mod dev;
@@ -68,6 +69,9 @@ enum Command {
     /// Linked services
     #[command(subcommand)]
     Service(service::ServiceCommand),
+    /// The clouds' own services, known from facts
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Accounts
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -138,6 +142,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Service(command) => service::run(command, cli.output),
+        Command::Catalog(command) => catalog::run(command, cli.output),
         Command::Account(command) => account::run(command, cli.output),
         Command::Slr(command) => slr::run(command, cli.output),
         Command::Audit(command) => audit::run(command, cli.output),

@@ -50,6 +50,11 @@ impl Remote {
         self.runtime.block_on(self.client.post(path, body)).map_err(|e| e.to_string())
     }
 
+    /// Asks in the Query API of AWS.
+    pub fn query(&self, service: &str, params: &[(&str, &str)]) -> Result<String, String> {
+        self.runtime.block_on(self.client.query(service, params)).map_err(|e| e.to_string())
+    }
+
     /// Lets time pass between two questions.
     pub fn pause(&self, ms: u64) {
         // The timer belongs to the runtime, so it is made inside.
