@@ -7,6 +7,7 @@
 mod cli;
 mod clock;
 mod engine;
+mod inject;
 mod issuers;
 mod jwt;
 mod keys;

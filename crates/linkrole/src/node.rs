@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::inject::Inject;
 use crate::issuers::Issuers;
 use crate::listener::{self, Listeners};
 use crate::reconciler;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub private_issuers: bool,
     /// What a reset leaves; only `dev` has one.
     pub reset: Option<Vec<Row>>,
+    /// Faults that are shown on demand; only `dev` has any.
+    pub inject: Inject,
 }
 
 /// A server that listens and does not answer yet.
@@ -58,6 +61,7 @@ impl<S: Store> Node<S> {
             auth: settings.auth,
             issuers: Issuers::new(settings.private_issuers),
             reset: settings.reset,
+            inject: settings.inject,
         });
         // Caught from now on: whoever is told that the server is ready may ask it to end.
         let catch = |kind| signal(kind).map_err(|e| format!("cannot catch signals: {e}"));

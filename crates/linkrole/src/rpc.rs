@@ -41,6 +41,9 @@ impl<S: Store> Server<S> {
         peer: &Peer,
         id: &str,
     ) -> Result<Response, Fault> {
+        if self.inject.is_throttled() {
+            return Err(Fault::throttled());
+        }
         let (caller, nonce) = if asked.is_by_token() {
             (self.authenticate_token(asked).await?, None)
         } else {
@@ -78,7 +81,7 @@ impl<S: Store> Server<S> {
             call.nonce = Some(Once { digest, until_ms });
         }
         let caller = call.caller.clone();
-        let output = self.engine.call(call).await.map_err(|error| {
+        let output = self.run(call).await.map_err(|error| {
             self.log(id, &error);
             let mut found = match caller {
                 Caller::Federated(_) => token_fault(&error),

@@ -3,6 +3,7 @@
 //! Not here: sockets and time limits (`listener`), parsing and texts (`wire`), rules (`iam`).
 
 use crate::engine::Engine;
+use crate::inject::Inject;
 use crate::issuers::Issuers;
 use iam::caller::{self, Call, Caller, Source};
 use iam::command::Command;
@@ -57,6 +58,8 @@ pub struct Server<S> {
     pub issuers: Issuers,
     /// What a reset leaves; only `dev` has one.
     pub reset: Option<Vec<Row>>,
+    /// Faults that are shown on demand; only `dev` has any.
+    pub inject: Inject,
 }
 
 /// Entries of the trail read at most for one answer.
@@ -100,6 +103,9 @@ impl<S: Store> Server<S> {
         peer: &Peer,
         id: &str,
     ) -> Result<Output, Fault> {
+        if self.inject.is_throttled() {
+            return Err(Fault::new("Throttling", 400, "Rate exceeded"));
+        }
         let presented = sign_v4::present(request)?.ok_or_else(sign_v4::Fault::missing_token)?;
         if matches!(presented.carrier, Carrier::Query) && !query.allows_presigned() {
             let text = "Only GetCallerIdentity can be asked with a presigned URL.";
@@ -109,7 +115,16 @@ impl<S: Store> Server<S> {
         let command = query.command()?;
         let mut call = self.call(caller, command, request, peer, id);
         self.seen(&mut call, &presented);
-        self.engine.call(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
+        self.run(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
+    }
+
+    /// Runs a call, with the faults that are to be shown.
+    pub async fn run(&self, call: Call) -> Result<Output, Error> {
+        let state = self.engine.state();
+        if let Some(error) = self.inject.too_early(&state, &call, self.engine.now_ms()) {
+            return Err(error);
+        }
+        self.engine.call(call).await.map(|output| self.inject.shown(output))
     }
 
     async fn native(&self, request: &Request, peer: &Peer, id: &str) -> Response {
@@ -125,6 +140,9 @@ impl<S: Store> Server<S> {
         peer: &Peer,
         id: &str,
     ) -> Result<Response, Fault> {
+        if !peer.operator && self.inject.is_throttled() {
+            return Err(Fault::new("Throttling", 400, "Rate exceeded"));
+        }
         let presented = sign_v4::present(request)?;
         let caller = match &presented {
             Some(p) if matches!(p.carrier, Carrier::Query) => {
@@ -150,7 +168,7 @@ impl<S: Store> Server<S> {
             call.source.region = region;
         }
         let told = |e: Error| self.told(id, &e, native::fault_of(&e));
-        match (self.engine.call(call).await.map_err(told)?, decoded.trail) {
+        match (self.run(call).await.map_err(told)?, decoded.trail) {
             (Output::Trail { account }, Some(wanted)) => {
                 let (entries, next) = self.trail(account.as_ref(), &wanted).await?;
                 Ok(native::trail(&entries, next, id))

@@ -57,6 +57,7 @@ clients! {
     services_and_their_tenants_in_memory: "test_services" on "dev";
     services_and_their_tenants_on_disk: "test_services" on "disk";
     agent_in_memory: "test_agent" on "dev";
+    faults_on_demand: "test_inject" on "none";
     edges_of_the_server_on_disk: "test_edge" on "disk";
     schema_of_case_files: "test_schema" on "none";
     kill_at_random_moments: "test_kill" on "disk";

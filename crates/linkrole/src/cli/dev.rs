@@ -1,6 +1,7 @@
 //! `linkrole dev` and `linkrole env`: a server in memory, and how to speak to it.
 
 use super::output;
+use crate::inject::Inject;
 use crate::node::{Node, Settings};
 use crate::seed::{KeyPair, Seed};
 use crate::server::Auth;
@@ -27,6 +28,15 @@ pub struct DevArgs {
     /// Which linked services are registered from the start
     #[arg(long, value_enum, default_value_t = ServicesArg::Demo)]
     services: ServicesArg,
+    /// Show a fault: for so many seconds a new role cannot be assumed
+    #[arg(long, default_value_t = 0)]
+    inject_propagation: u32,
+    /// Show a fault: refuse every so many-th request for its rate; none if 0
+    #[arg(long, default_value_t = 0)]
+    inject_throttle: u64,
+    /// Show a fault: failed deletions name at most so many resources
+    #[arg(long)]
+    inject_usages: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -105,6 +115,7 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
             // What a `dev` is asked to reach is on the machine of who asks.
             private_issuers: true,
             reset: Some(rows),
+            inject: Inject::new(args.inject_propagation, args.inject_throttle, args.inject_usages),
         };
         let node = Node::open(store, keyring, settings).await?;
         let file = write_env(&directory, node.address, &homes, &socket)?;

@@ -174,6 +174,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             auth: Auth::Enforce,
             private_issuers: args.private_issuers || config.private_issuers,
             reset: None,
+            inject: crate::inject::Inject::default(),
         };
         let node = Node::open(Any::Embedded(store), keyring, settings).await?;
         node.check_installed(&directory)?;

@@ -95,6 +95,13 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Too many requests.
+    pub fn throttled() -> Self {
+        Self::new("Throttling.User", 400, "Request was denied due to user flow control.")
+    }
+}
+
 impl From<crate::sign_acs::Fault> for Fault {
     fn from(fault: crate::sign_acs::Fault) -> Self {
         Self::new(fault.code, fault.status, fault.message)
@@ -142,10 +149,7 @@ pub fn fault(operation: Operation, error: &Error) -> Fault {
             let text = "Specified signature nonce was used already.";
             Fault::new("SignatureNonceUsed", 400, text)
         }
-        Error::TooManyRequests => {
-            let text = "Request was denied due to user flow control.";
-            Fault::new("Throttling.User", 400, text)
-        }
+        Error::TooManyRequests => Fault::throttled(),
         Error::NoSuchEntity(entity) => missing(entity),
         Error::AlreadyExists(entity) => exists(entity),
         Error::RoleNameTaken(_) => {
