@@ -483,6 +483,11 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::DiffService { manifest } | C::UpdateService { manifest } => {
             put("service", &manifest.service);
         }
+        C::ForceDeleteServiceLinkedRole { account, role, confirm } => {
+            put("account", account);
+            put("roleName", role);
+            confirm.iter().for_each(|id| put("confirm", id));
+        }
         C::ImportServicePolicy(asked) => {
             put("policyName", &asked.policy);
             put("source", &asked.source);

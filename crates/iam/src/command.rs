@@ -698,6 +698,11 @@ pub enum Command {
         manifest: Box<Manifest>,
     },
     ImportServicePolicy(Box<ImportedPolicy>),
+    ForceDeleteServiceLinkedRole {
+        account: AccountId,
+        role: RoleName,
+        confirm: Option<String>,
+    },
     RemoveService {
         service: ServiceName,
     },
@@ -764,7 +769,7 @@ impl Command {
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
-            DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate IntroduceServiceLinkedRole
+            DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate IntroduceServiceLinkedRole ForceDeleteServiceLinkedRole
             PutServiceCeiling DeleteServiceCeiling DiffService UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider

@@ -287,7 +287,6 @@ fn finish(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
     store(tx, ended)
 }
 
-/// T8: gives up. The role stays, usable, under the epoch it has reached.
 /// What a deletion would find, without one: the same facts that its check reads, at this moment.
 ///
 /// Errors: `NoSuchEntity` for a missing or an ordinary role.
@@ -316,6 +315,7 @@ fn shown_usages(state: &State, role: &RoleId) -> BTreeMap<Region, Vec<ResourceNa
     usages
 }
 
+/// T8: gives up. The role stays, usable, under the epoch it has reached.
 fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, reason: String) -> Arc<DeletionTask> {
     unfence(tx, task);
     let usages = shown_usages(tx.state(), &task.role);
@@ -329,6 +329,47 @@ fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, reason: String) -> Arc<Deleti
         ..(**task).clone()
     };
     store(tx, failed)
+}
+
+/// The operator's way out, for a role whose service is gone for ever: nobody is asked and nothing is waited for.
+///
+/// Without the role's unique id as `confirm` nothing happens but that it is shown what would be lost.
+///
+/// Errors: `NoSuchEntity` for a missing or an ordinary role; `Invalid` for the id of another role.
+pub fn force(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    name: &RoleName,
+    confirm: Option<&str>,
+) -> Result<Output, Error> {
+    let shown = plan(tx, account, name)?;
+    let Some(confirm) = confirm else { return Ok(shown) };
+    let row = role::find(tx, account, name)?;
+    if row.id.as_str() != confirm {
+        return Err(Error::Invalid {
+            field: "confirm",
+            message: format!("expected the unique id of the role, {}; found `{confirm}`", row.id),
+        });
+    }
+    let view = role::view(tx, &row);
+    tx.touch(account, view.arn.clone());
+    let uses = tx.state().usages_of(&row.id).take(limits::USAGES_SHOWN);
+    let lost: Vec<String> = uses.map(|u| format!("{} {}", u.region, u.resource)).collect();
+    tx.note("usesLost", tx.state().usage_count(&row.id).to_string());
+    tx.note("resources", lost.join(", "));
+    if let Some(open) = tx.state().open_task(&row.id).cloned() {
+        fail(tx, &open, "The operator removed the role by force.".to_owned());
+    }
+    let usages: Vec<Key> = tx
+        .state()
+        .usages_of(&row.id)
+        .map(|u| Key::Usage(account.clone(), row.id.clone(), u.region.clone(), u.resource.clone()))
+        .collect();
+    for usage in usages {
+        tx.delete(usage);
+    }
+    remove(tx, &row);
+    Ok(Output::Role(view))
 }
 
 /// T9: a real use meets a fence: the fence goes, the task fails, the use succeeds.

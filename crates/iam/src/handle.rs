@@ -74,6 +74,9 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
             account::create(tx, id.as_ref(), *dialect, *role_quota)
         }
         C::ListAccounts => Ok(Output::Accounts(tx.state().accounts().cloned().collect())),
+        C::ForceDeleteServiceLinkedRole { account, role, confirm } => {
+            deletion::force(tx, account, role, confirm.as_deref())
+        }
         C::StepDeletion(step) => deletion::step(tx, step),
         C::Sweep => deletion::sweep(tx),
         C::RecordUse { uses } => access_key::record_use(tx, uses),

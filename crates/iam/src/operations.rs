@@ -244,6 +244,7 @@ operations! {
     DiffService                         Linkrole Read  None Operator;
     UpdateService                       Linkrole Write None Operator;
     ImportServicePolicy                 Linkrole Write None Operator;
+    ForceDeleteServiceLinkedRole        Linkrole Write None Operator;
     RemoveService                       Linkrole Write None Operator;
     ListServices                        Linkrole Read  None Authenticated;
     GetService                          Linkrole Read  None Authenticated;

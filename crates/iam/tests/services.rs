@@ -495,3 +495,45 @@ fn row_28_a_service_that_grew_brings_its_new_role_to_accounts_that_use_it() {
     let held = world.err(&people.backup, introduce(B, VAULT));
     assert!(matches!(held, Error::ConsentMissing(_)), "{held:?}");
 }
+
+#[test]
+fn the_operator_removes_by_force_what_no_service_answers_for_any_more() {
+    let (mut world, people) = world();
+    let role = world.linked(&people.root, BACKUP);
+    let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
+    let session = world.assume(&people.backup, assume(&arn)).unwrap();
+    world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
+    let open = world.submit(&people.root, BACKUP_ROLE);
+    let force = |confirm: Option<&str>| Command::ForceDeleteServiceLinkedRole {
+        account: t(A),
+        role: t(BACKUP_ROLE),
+        confirm: confirm.map(str::to_owned),
+    };
+    for who in [&people.root, &people.backup] {
+        assert!(is_denied(&world.call(who, force(Some(role.id.as_str())))));
+    }
+    // The first step tells, and changes nothing; the wrong id neither.
+    let before = world.state.rows();
+    let Output::Plan(plan) = world.ok(&Caller::Operator, force(None)) else { panic!("no plan") };
+    assert_eq!((plan.count, plan.sessions_until_ms.is_some()), (1, true));
+    let wrong = world.err(&Caller::Operator, force(Some("AROAAAAAAAAAAAAAAAAAA")));
+    assert!(matches!(wrong, Error::Invalid { field: "confirm", .. }), "{wrong:?}");
+    assert_eq!(world.state.rows(), before);
+    world.ok(&Caller::Operator, force(Some(role.id.as_str())));
+    assert!(world.role_named(A, BACKUP_ROLE).is_none());
+    assert!(!world.works(&session), "its sessions end with it");
+    assert_eq!(world.task(&open).status, TaskStatus::Failed);
+    let event = world.events.iter().rfind(|e| e.operation == "ForceDeleteServiceLinkedRole");
+    let event = event.unwrap();
+    assert!(event.accounts.iter().any(|account| account.as_str() == A));
+    assert!(event.response.values().any(|value| value.contains("vault-1")), "{event:?}");
+    // A role made again under the name has nothing of it.
+    let again = world.linked(&people.root, BACKUP);
+    assert_ne!(again.id, role.id);
+    assert_eq!(world.state.usage_count(&again.id), 0);
+    assert!(!world.works(&session));
+    world.role(&people.root, "plain", trust_account(A));
+    let plain =
+        Command::ForceDeleteServiceLinkedRole { account: t(A), role: t("plain"), confirm: None };
+    assert!(matches!(world.err(&Caller::Operator, plain), Error::NoSuchEntity(_)));
+}

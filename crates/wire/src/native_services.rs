@@ -9,7 +9,7 @@ use iam::output::{
     Output, PermissionChange, PreviewView, RoleChange, ServiceChange, SettingChange,
 };
 use iam::rows::{PermissionsPolicy, ServiceTerms, Template};
-use iam::text::{Description, PolicyName, RoleName, ServiceName, Suffix};
+use iam::text::{AccountId, Description, PolicyName, RoleName, ServiceName, Suffix};
 use policy::Dialect;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,6 +59,15 @@ struct ByName {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Force {
+    account: AccountId,
+    role: RoleName,
+    #[serde(default)]
+    confirm: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Import {
     dialect: Dialect,
     policy: PolicyName,
@@ -90,6 +99,7 @@ pub const PATHS: &[&str] = &[
     "/v1/services/update",
     "/v1/services/import-policy",
     "/v1/services/remove",
+    "/v1/operator/force-delete",
 ];
 
 /// Reads a request to one of the paths.
@@ -125,6 +135,10 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
             Command::DeleteServiceCeiling { principal: read::<Principal>(body)?.principal }
         }
         "/v1/services/diff" => Command::DiffService { manifest: manifest()? },
+        "/v1/operator/force-delete" => {
+            let Force { account, role, confirm } = read(body)?;
+            Command::ForceDeleteServiceLinkedRole { account, role, confirm }
+        }
         "/v1/services/import-policy" => {
             let Import { dialect, policy, document, source, dry_run } = read(body)?;
             let document = PermissionsPolicy::read(&document, dialect)

@@ -421,6 +421,9 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             let roles = vec![template(OTHER, "ExampleOther", SuffixRule::Optional)];
             C::UpdateService { manifest: Box::new(manifest(OTHER, "other", roles)) }
         }
+        O::ForceDeleteServiceLinkedRole => {
+            C::ForceDeleteServiceLinkedRole { account: t(A), role: t(BACKUP_ROLE), confirm: None }
+        }
         O::ImportServicePolicy => C::ImportServicePolicy(Box::new(ImportedPolicy {
             policy: t("ExampleFactServiceRolePolicy"),
             document: allow("storage:*", "*"),

@@ -1,8 +1,8 @@
 //! `linkrole slr`: service-linked roles, with the access key of the environment.
 
-use super::Endpoint;
 use super::output::{self, Output};
 use super::remote::Remote;
+use super::{Endpoint, Operator};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -89,6 +89,22 @@ pub enum SlrCommand {
         plan: bool,
         #[command(flatten)]
         endpoint: Endpoint,
+    },
+    /// Remove a role whose service is gone for ever, as the operator: without --confirm it only tells what would be lost
+    #[command(
+        after_help = "Example:\n  linkrole slr force-delete AWSServiceRoleForExampleBackup --account 123456789012\n  linkrole slr force-delete AWSServiceRoleForExampleBackup --account 123456789012 --confirm AROAEXAMPLEEXAMPLE000"
+    )]
+    ForceDelete {
+        /// The role's name
+        role: String,
+        /// The account it is in
+        #[arg(long)]
+        account: String,
+        /// The role's unique id, as the first call tells it
+        #[arg(long)]
+        confirm: Option<String>,
+        #[command(flatten)]
+        operator: Operator,
     },
     /// Show how a deletion stands
     Status {
@@ -190,6 +206,12 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             show(output, &remote.post("/v1/slr/accept-update", &json!({ "role": role }))?)
         }
         SlrCommand::Terms(command) => terms(command),
+        SlrCommand::ForceDelete { role, account, confirm, operator } => {
+            let body = json!({ "account": account, "role": role, "confirm": confirm });
+            let remote = Remote::operator(&operator)?;
+            let shown = remote.post("/v1/operator/force-delete", &body)?;
+            output::print(Output::Json, &shown, &[], |_| Vec::new())
+        }
         SlrCommand::Ensure { principal, suffix, endpoint } => {
             let remote = Remote::signed(&endpoint.endpoint)?;
             let body = json!({ "principal": principal, "suffix": suffix });

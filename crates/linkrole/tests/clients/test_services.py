@@ -125,6 +125,29 @@ class Terms(Case):
         status, answer = ensure()
         self.assertEqual((status, answer["created"]), (200, False), answer)
 
+    def test_the_operator_removes_a_role_by_force_in_two_steps(self):
+        self.iam.create_service_linked_role(AWSServiceName=self.principal)
+        iam = self.session()
+        status, answer = self.server.native(self.keys, "/v1/usage/register", {
+            "account": self.account, "role": self.name, "region": "r1", "resource": "thing"})
+        self.assertEqual(status, 200, answer)
+        force = ("slr", "force-delete", self.name, "--account", self.account)
+        told = self.ok(*force)
+        self.assertEqual((told["deletable"], told["usages"]),
+                         (False, [{"region": "r1", "resources": ["thing"]}]))
+        code, _, err = self.server.linkrole(*force, "--confirm", "AROAEXAMPLEEXAMPLE000")
+        self.assertEqual(code, 1)
+        self.assertIn("unique id", err)
+        iam.list_users()
+        gone = self.ok(*force, "--confirm", told["role"]["id"])
+        self.assertEqual(gone["role"]["name"], self.name)
+        self.refused("InvalidClientTokenId", 403, None, iam.list_users)
+        self.refused("NoSuchEntity", 404, None, self.iam.get_role, RoleName=self.name)
+        status, answer = self.server.native(
+            self.server.admin, "/v1/operator/force-delete",
+            {"account": self.account, "role": self.name, "confirm": told["role"]["id"]})
+        self.assertEqual(status, 403, answer)
+
     def test_feature_59_a_ceiling(self):
         self.iam.create_service_linked_role(AWSServiceName=self.principal)
         iam = self.session()
