@@ -494,6 +494,10 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("dryRun", &asked.dry_run);
         }
         C::RemoveService { service } => put("service", service),
+        C::CreateServiceKey { service, revoke } => {
+            put("service", service);
+            put("revoke", revoke);
+        }
         C::StockServices { services } => put("services", &services.len()),
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::GetService { service } => put("service", service),

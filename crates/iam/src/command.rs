@@ -706,6 +706,10 @@ pub enum Command {
     RemoveService {
         service: ServiceName,
     },
+    CreateServiceKey {
+        service: ServiceName,
+        revoke: bool,
+    },
     RegisterService {
         token: Option<String>,
         manifest: Box<Manifest>,
@@ -770,7 +774,7 @@ impl Command {
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
             DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate IntroduceServiceLinkedRole ForceDeleteServiceLinkedRole
-            PutServiceCeiling DeleteServiceCeiling DiffService UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            PutServiceCeiling DeleteServiceCeiling CreateServiceKey DiffService UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
             RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies

@@ -87,6 +87,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         | C::UpdateService { .. }
         | C::ImportServicePolicy(_)
         | C::RemoveService { .. }
+        | C::CreateServiceKey { .. }
         | C::ListServices
         | C::GetService { .. } => service::run(tx, me, &call.command),
         C::EnsureServiceLinkedRole { .. }

@@ -242,6 +242,7 @@ operations! {
     EnrolService                        Linkrole Mint  None Operator;
     RegisterService                     Linkrole Mint  None Enrolment;
     DiffService                         Linkrole Read  None Operator;
+    CreateServiceKey                    Linkrole Mint  None Operator;
     UpdateService                       Linkrole Write None Operator;
     ImportServicePolicy                 Linkrole Write None Operator;
     ForceDeleteServiceLinkedRole        Linkrole Write None Operator;

@@ -38,6 +38,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
         C::DiffService { manifest } => update::update(tx, manifest, false),
         C::UpdateService { manifest } => update::update(tx, manifest, true),
         C::ImportServicePolicy(asked) => update::import(tx, asked),
+        C::CreateServiceKey { service, revoke } => new_key(tx, service, *revoke),
         C::RemoveService { service } => update::remove(tx, service),
         _ => Err(Error::Internal("not an operation on services")),
     }
@@ -103,6 +104,31 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         usage: manifest.usage,
         created_ms: tx.now(),
     })
+}
+
+/// Makes a service another key, where its own is lost or to be replaced. With `revoke` the others go at once; without,
+/// the newest of them stays, so that the service can change over.
+///
+/// Errors: `NoSuchEntity`; `Invalid` for a service that is known from facts and runs nowhere.
+fn new_key(tx: &mut Tx<'_>, name: &ServiceName, revoke: bool) -> Result<Output, Error> {
+    let missing = || Error::NoSuchEntity(Entity::Service(name.to_string()));
+    let service = tx.state().service(name).cloned().ok_or_else(missing)?;
+    let owner = KeyOwner::Service(name.clone());
+    let mut old: Vec<(i64, KeyId)> =
+        tx.state().keys_of(&owner).map(|key| (key.created_ms, key.id.clone())).collect();
+    if old.is_empty() {
+        let message = format!("`{name}` is known from facts and runs nowhere; it has no keys");
+        return Err(invalid("service", message));
+    }
+    old.sort();
+    if !revoke {
+        old.pop();
+    }
+    for (_, key) in old {
+        access_key::remove(tx, &key);
+    }
+    let (key, secret) = access_key::make(tx, owner)?;
+    Ok(Output::Registered { service, key, secret })
 }
 
 /// Adds services that are known from facts and run nowhere: without keys, so that nobody can speak for them.

@@ -537,3 +537,29 @@ fn the_operator_removes_by_force_what_no_service_answers_for_any_more() {
         Command::ForceDeleteServiceLinkedRole { account: t(A), role: t("plain"), confirm: None };
     assert!(matches!(world.err(&Caller::Operator, plain), Error::NoSuchEntity(_)));
 }
+
+#[test]
+fn a_service_whose_key_is_lost_gets_another_from_the_operator() {
+    let (mut world, people) = world();
+    let issue = |world: &mut World, revoke: bool| {
+        let command = Command::CreateServiceKey { service: t(BACKUP), revoke };
+        match world.ok(&Caller::Operator, command) {
+            Output::Registered { key, .. } => Caller::Key(key.id.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    world.now_ms += 1_000;
+    let second = issue(&mut world, false);
+    assert!(world.works(&people.backup) && world.works(&second), "it can change over");
+    world.now_ms += 1_000;
+    let third = issue(&mut world, false);
+    let working = [&people.backup, &second, &third].map(|key| world.works(key));
+    assert_eq!(working, [false, true, true]);
+    let fourth = issue(&mut world, true);
+    let working = [&second, &third, &fourth].map(|key| world.works(key));
+    assert_eq!(working, [false, false, true]);
+    for who in [&people.root, &fourth] {
+        let command = Command::CreateServiceKey { service: t(BACKUP), revoke: true };
+        assert!(is_denied(&world.call(who, command)));
+    }
+}

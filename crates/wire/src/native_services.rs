@@ -59,6 +59,14 @@ struct ByName {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewKey {
+    service: ServiceName,
+    #[serde(default)]
+    revoke_others: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Force {
     account: AccountId,
     role: RoleName,
@@ -99,6 +107,7 @@ pub const PATHS: &[&str] = &[
     "/v1/services/update",
     "/v1/services/import-policy",
     "/v1/services/remove",
+    "/v1/services/new-key",
     "/v1/operator/force-delete",
 ];
 
@@ -135,6 +144,10 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
             Command::DeleteServiceCeiling { principal: read::<Principal>(body)?.principal }
         }
         "/v1/services/diff" => Command::DiffService { manifest: manifest()? },
+        "/v1/services/new-key" => {
+            let NewKey { service, revoke_others } = read(body)?;
+            Command::CreateServiceKey { service, revoke: revoke_others }
+        }
         "/v1/operator/force-delete" => {
             let Force { account, role, confirm } = read(body)?;
             Command::ForceDeleteServiceLinkedRole { account, role, confirm }

@@ -430,6 +430,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             source: t("a test"),
             dry_run: false,
         })),
+        O::CreateServiceKey => C::CreateServiceKey { service: t(OTHER), revoke: true },
         O::RemoveService => C::RemoveService { service: t("idle.example.com") },
         O::ListServices => C::ListServices,
         O::GetService => C::GetService { service: BACKUP.into() },

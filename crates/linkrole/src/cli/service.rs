@@ -53,6 +53,16 @@ pub enum ServiceCommand {
         #[command(flatten)]
         operator: Operator,
     },
+    /// Make a service another access key, and print it, once; the newest of the others stays, so that it can change over
+    NewKey {
+        /// The service
+        service: String,
+        /// End all its other keys at once
+        #[arg(long)]
+        revoke_others: bool,
+        #[command(flatten)]
+        operator: Operator,
+    },
     /// Remove a service that has no roles left, with its keys
     Remove {
         /// The service
@@ -93,14 +103,11 @@ pub fn run(command: ServiceCommand, output: Output) -> Result<(), String> {
         ServiceCommand::Register { manifest, operator } => {
             let body = body(&manifest)?;
             let made = Remote::operator(&operator)?.post("/v1/services/register", &body)?;
-            output::print(output, &made, &["SERVICE", "ACCESS KEY", "SECRET"], |v| {
-                let text = |name: &str| output::text(v, name);
-                vec![vec![
-                    text("/service/service"),
-                    text("/access_key_id"),
-                    text("/secret_access_key"),
-                ]]
-            })
+            print_key(output, &made)
+        }
+        ServiceCommand::NewKey { service, revoke_others, operator } => {
+            let body = json!({ "service": service, "revoke_others": revoke_others });
+            print_key(output, &Remote::operator(&operator)?.post("/v1/services/new-key", &body)?)
         }
         ServiceCommand::Diff { manifest, operator } => {
             let body = body(&manifest)?;
@@ -147,6 +154,13 @@ fn body(manifest: &Path) -> Result<Value, String> {
     let at = manifest.display();
     let text = std::fs::read_to_string(manifest).map_err(|e| format!("{at}: {e}"))?;
     Ok(json!({ "manifest": read(&text).map_err(|e| format!("{at}: {e}"))? }))
+}
+
+fn print_key(output: Output, made: &Value) -> Result<(), String> {
+    output::print(output, made, &["SERVICE", "ACCESS KEY", "SECRET"], |v| {
+        let text = |name: &str| output::text(v, name);
+        vec![vec![text("/service/service"), text("/access_key_id"), text("/secret_access_key")]]
+    })
 }
 
 /// What changes: a line for each setting and each statement, `+` for what comes and `-` for what goes.

@@ -148,6 +148,19 @@ class Terms(Case):
             {"account": self.account, "role": self.name, "confirm": told["role"]["id"]})
         self.assertEqual(status, 403, answer)
 
+    def test_a_lost_key_is_replaced(self):
+        made = self.ok("service", "new-key", self.principal)
+        new = Keys(made["access_key_id"], made["secret_access_key"])
+        for keys in (self.keys, new):
+            me = self.server.client("sts", keys).get_caller_identity()
+            self.assertEqual(me["Arn"], self.principal)
+        last = self.ok("service", "new-key", self.principal, "--revoke-others")
+        for keys in (self.keys, new):
+            self.refused("InvalidClientTokenId", 403, None,
+                         self.server.client("sts", keys).get_caller_identity)
+        me = self.server.client("sts", Keys(last["access_key_id"], last["secret_access_key"]))
+        self.assertEqual(me.get_caller_identity()["Arn"], self.principal)
+
     def test_feature_59_a_ceiling(self):
         self.iam.create_service_linked_role(AWSServiceName=self.principal)
         iam = self.session()
