@@ -147,6 +147,31 @@ class Services(AlibabaCase):
                           + task["task"].rsplit("/", 1)[1])
         self.assertEqual(ended["Status"], "SUCCEEDED")
 
+    def test_feature_39_a_subscription_that_runs_blocks_the_deletion_until_it_expires(self):
+        made = self.server.must("/v1/services/new-key", {"service": "mssp.aliyuncs.com"})
+        mss = Keys(made["access_key_id"], made["secret_access_key"])
+        roles = {"mssp.aliyuncs.com": "AliyunServiceRoleForMssp",
+                 "esa.mssp.aliyuncs.com": "AliyunServiceRoleForESAMssp"}
+        for principal in roles:
+            self.ask("rm", "CreateServiceLinkedRole", ServiceName=principal)
+        base, esa = roles.values()
+        use = lambda verb: self.server.native(mss, f"/v1/usage/{verb}", {
+            "account": self.home, "role": base, "region": "cn-hangzhou",
+            "resource": "subscription/mss-2026"})
+        self.assertEqual(use("register")[0], 200)
+        delete = lambda role: self.wait(
+            self.ask("rm", "DeleteServiceLinkedRole", RoleName=role)["DeletionTaskId"])
+        ended = delete(base)
+        self.assertEqual(ended["Status"], "FAILED", ended)
+        self.assertIn("subscription/mss-2026", json.dumps(ended["Reason"]))
+        self.ask("rm", "GetRole", RoleName=base)
+        # The other feature has no subscription of its own.
+        self.assertEqual(delete(esa)["Status"], "SUCCEEDED")
+        # It expires, and the same request succeeds.
+        self.assertEqual(use("deregister")[0], 200)
+        self.assertEqual(delete(base)["Status"], "SUCCEEDED")
+        self.wrong(404, "EntityNotExist.Role", None, "rm", "GetRole", RoleName=base)
+
     def test_feature_07_a_call_is_decided_by_rams_policies(self):
         mine = f"acs:{self.signing}:cn-hangzhou:{self.home}:thing/"
         _, keys = self.user(allow(f"{self.signing}:Read*", resource=mine + "a*"))
