@@ -10,6 +10,7 @@
 
 pub mod access_key;
 pub mod account;
+mod arguments;
 pub mod attachment;
 pub mod audit;
 pub mod authorize;
@@ -34,6 +35,7 @@ pub mod role_policy;
 pub mod rows;
 pub mod seal;
 pub mod service;
+mod service_rows;
 pub mod session;
 pub mod state;
 mod tagging;

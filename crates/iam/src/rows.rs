@@ -7,10 +7,11 @@
 use crate::text::*;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use crate::grants::{Grants, PolicyRef};
 pub use crate::policy_text::{PermissionsPolicy, TrustPolicy};
+pub use crate::service_rows::*;
 pub use crate::terms::ServiceTerms;
 
 /// An account: the tenant that owns everything else.
@@ -340,136 +341,6 @@ pub struct PolicyVersion {
     /// Its document.
     pub document: PermissionsPolicy,
     /// When it was made, in milliseconds since 1970.
-    pub created_ms: i64,
-}
-
-/// Whether a caller may add a suffix to the name of a template's role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SuffixRule {
-    /// One role of fixed name.
-    #[default]
-    Refused,
-    /// One role without, any number with a suffix.
-    Optional,
-}
-
-/// When a role goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeletionRule {
-    /// When somebody asks for it.
-    #[default]
-    Manual,
-    /// Also by itself, when its last registered use leaves.
-    Automatic,
-}
-
-/// A role that a linked service defines: trust by its principal, permissions by its policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Template {
-    /// The principal that the role's trust names.
-    pub principal: ServiceName,
-    /// The part of the role's name behind the dialect's prefix.
-    pub role: String,
-    /// The permissions policy's name.
-    pub policy: PolicyName,
-    /// Whether suffixes are allowed.
-    pub suffix: SuffixRule,
-    /// When its roles go.
-    #[serde(default)]
-    pub deletion: DeletionRule,
-    /// The description a role gets when the service has it made.
-    pub description: Option<Description>,
-    /// The permissions by version.
-    pub versions: BTreeMap<u32, Documents>,
-    /// The version in force.
-    pub version: u32,
-    /// Of imported versions, where they come from.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sources: BTreeMap<u32, PolicySource>,
-}
-
-/// Where an imported policy comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicySource {
-    /// As the operator said.
-    pub note: Description,
-    /// When it was imported, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// The hexadecimal SHA-256 of its text.
-    pub sha256: String,
-}
-
-/// A policy in the languages of the dialects in whose accounts its role can be.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Documents {
-    /// In the language of AWS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aws: Option<PermissionsPolicy>,
-    /// In the language of RAM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alibaba: Option<PermissionsPolicy>,
-}
-
-impl Documents {
-    /// The document for accounts of a dialect, if there can be any.
-    pub fn of(&self, dialect: Dialect) -> Option<&PermissionsPolicy> {
-        match dialect {
-            Dialect::Aws => self.aws.as_ref(),
-            Dialect::Alibaba => self.alibaba.as_ref(),
-        }
-    }
-}
-
-impl Template {
-    /// Whether accounts of a dialect can have this role.
-    pub fn is_offered_in(&self, dialect: Dialect) -> bool {
-        self.versions.get(&self.version).is_some_and(|found| found.of(dialect).is_some())
-    }
-
-    /// The role's name in an account of this dialect, without a suffix.
-    pub fn role_name(&self, dialect: Dialect) -> String {
-        let prefix = match dialect {
-            Dialect::Aws => crate::linked::AWS_PREFIX,
-            Dialect::Alibaba => crate::linked::ALIBABA_PREFIX,
-        };
-        format!("{prefix}{}", self.role)
-    }
-}
-
-/// What linkrole knows of the use of a service's roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UsageSource {
-    /// Sessions only.
-    Sessions,
-    /// The service registers each use before it begins and removes it after it ended.
-    #[default]
-    Registry,
-}
-
-/// A linked service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Service {
-    /// Its name: the principal its keys speak for.
-    pub name: ServiceName,
-    /// Its name for people.
-    pub display_name: String,
-    /// The names under which callers sign requests to it.
-    pub signing_names: BTreeSet<String>,
-    /// The hosts at which callers reach it, as their `host` header says.
-    pub hosts: BTreeSet<String>,
-    /// The regions in which it keeps resources.
-    pub regions: BTreeSet<Region>,
-    /// The roles it defines, by principal.
-    pub templates: BTreeMap<ServiceName, Template>,
-    /// What it may call onward in its callers' names.
-    #[serde(default)]
-    pub forward: Documents,
-    /// How use of its roles is known.
-    pub usage: UsageSource,
-    /// When it was registered, in milliseconds since 1970.
     pub created_ms: i64,
 }
 
