@@ -429,6 +429,10 @@ fn subject(caller: &Identity) -> Result<Subject, Error> {
             IdentityKind::Role(role) if matches!(role.kind, RoleKind::Linked(_)) => {
                 Err(nobody("the caller is a service with its role, and acts for itself"))
             }
+            // No policy binds an account's root in every dialect, so none could bind this.
+            IdentityKind::Root => {
+                Err(nobody("nobody calls onward in the name of an account's root"))
+            }
             _ => Ok(own.subject.clone()),
         };
     }
@@ -436,7 +440,6 @@ fn subject(caller: &Identity) -> Result<Subject, Error> {
     let (account, key) = (caller.home()?, caller.key.clone().ok_or_else(none)?);
     match &caller.kind {
         IdentityKind::User(user) => Ok(Subject::User { account, user: user.id.clone(), key }),
-        IdentityKind::Root => Ok(Subject::Root { account, key }),
         _ => Err(none()),
     }
 }

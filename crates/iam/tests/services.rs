@@ -429,6 +429,11 @@ fn row_56_of_an_onward_call_comes_nothing_to_keep_and_no_further_one() {
     assert!(is_denied(&world.call(&session, Command::CreateAccessKey { user: Some(t("bare")) })));
     assert!(is_denied(&world.call(&session, Command::GetSessionToken { duration_s: None })));
     assert!(onward(&mut world, &people, &session).is_err());
+    // Nor in the name of a root, whom policies do not bind in every dialect.
+    assert!(onward(&mut world, &people, &people.root).is_err());
+    let token = world.ok(&people.root, Command::GetSessionToken { duration_s: None });
+    let root_session = world.session(token);
+    assert!(onward(&mut world, &people, &root_session).is_err());
     // A service with its role acts for itself; one that declares nothing calls nobody.
     world.linked(&people.root, BACKUP);
     let arn = linked_arn(A, BACKUP, BACKUP_ROLE);

@@ -6,6 +6,7 @@ import os
 import secrets
 import unittest
 
+from alibaba import AlibabaCase
 from harness import Case, Keys, allow
 
 
@@ -243,6 +244,38 @@ class Terms(Case):
         mine = [e for e in trail["entries"] if any(
             r["resource"].endswith(role) for r in e["resources"])]
         self.assertEqual([e["actor"]["invoked_by"] for e in mine], [self.principal])
+
+
+class AlibabaTerms(AlibabaCase):
+    def test_feature_58_59_terms_of_an_account_of_this_dialect(self):
+        word = "r" + secrets.token_hex(3)
+        principal, name = f"{word}.example.com", f"AliyunServiceRoleForR{word}"
+        ram = lambda *actions: {"Version": "1", "Statement": [{
+            "Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
+        keys = self.server.service({
+            "service": principal, "display_name": "R", "regions": ["r1"],
+            "role": [{"name": f"R{word}", "policy_name": f"R{word}P",
+                      "ram_policy": ram("ram:ListUsers", "ram:ListRoles")}]})
+        ask = lambda path, **body: self.server.native(self.admin, path, body)
+        status, seen = ask("/v1/slr/preview", principal=principal)
+        self.assertEqual((status, seen["exists"], seen["policy"]),
+                         (200, False, ram("ram:ListUsers", "ram:ListRoles")), seen)
+        self.ask("rm", "CreateServiceLinkedRole", ServiceName=principal)
+        made = self.ask_as(keys, "sts", "AssumeRole", RoleSessionName="session",
+                           RoleArn=f"acs:ram::{self.home}:role/{name.lower()}")["Credentials"]
+        session = Keys(made["AccessKeyId"], made["AccessKeySecret"], made["SecurityToken"])
+        self.ask_as(session, "ram", "ListRoles")
+        status, terms = ask("/v1/terms/put-ceiling", principal=principal,
+                            policy=json.dumps(ram("ram:ListUsers")))
+        self.assertEqual((status, len(terms["ceilings"])), (200, 1), terms)
+        self.ask_as(session, "ram", "ListUsers")
+        status, answer = self.raw(session, "ram", "ListRoles")
+        self.assertEqual((status, answer["Code"]), (403, "NoPermission"), answer)
+        status, answer = ask("/v1/terms/put-ceiling", principal=principal,
+                             policy=json.dumps(allow("iam:ListUsers")))
+        self.assertEqual(status, 400, "a document of another language")
+        self.assertEqual(ask("/v1/terms/delete-ceiling", principal=principal)[0], 200)
+        self.ask_as(session, "ram", "ListRoles")
 
 
 if __name__ == "__main__":
