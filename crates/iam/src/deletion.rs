@@ -25,10 +25,7 @@ pub const IN_USE: &str = "Role in use.";
 ///
 /// Errors: `NoSuchEntity` for a missing or an ordinary role; `QuotaExceeded`.
 pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<Output, Error> {
-    let row = role::find(tx, account, name)?;
-    let RoleKind::Linked(linked) = &row.kind else {
-        return Err(Error::NoSuchEntity(Entity::NotServiceLinked(name.to_string())));
-    };
+    let (row, linked) = role::find_linked(tx, account, name)?;
     if let Some(open) = tx.state().open_task(&row.id).cloned() {
         return Ok(Output::Task(view(tx, &open)));
     }
@@ -67,7 +64,7 @@ pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<O
     };
     tx.note("deletionTaskId", task.id.to_string());
     let mut task = store(tx, task);
-    if runs_nowhere(tx.state(), linked) {
+    if runs_nowhere(tx.state(), &linked) {
         // Nobody holds a session, has a use or could be asked: there is nothing to wait for.
         while let Some(next) = next_step(&task, now) {
             let Output::Step { task: moved } = step(tx, &next)? else { break };
@@ -291,10 +288,7 @@ fn finish(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
 ///
 /// Errors: `NoSuchEntity` for a missing or an ordinary role.
 pub fn plan(tx: &Tx<'_>, account: &AccountId, name: &RoleName) -> Result<Output, Error> {
-    let row = role::find(tx, account, name)?;
-    let RoleKind::Linked(_) = &row.kind else {
-        return Err(Error::NoSuchEntity(Entity::NotServiceLinked(name.to_string())));
-    };
+    let (row, _) = role::find_linked(tx, account, name)?;
     let state = tx.state();
     let ledger_ms = state.ledger_ms(&row.id);
     Ok(Output::Plan(Box::new(PlanView {
@@ -342,9 +336,8 @@ pub fn force(
     name: &RoleName,
     confirm: Option<&str>,
 ) -> Result<Output, Error> {
-    let shown = plan(tx, account, name)?;
-    let Some(confirm) = confirm else { return Ok(shown) };
-    let row = role::find(tx, account, name)?;
+    let Some(confirm) = confirm else { return plan(tx, account, name) };
+    let (row, _) = role::find_linked(tx, account, name)?;
     if row.id.as_str() != confirm {
         return Err(Error::Invalid {
             field: "confirm",
@@ -360,13 +353,9 @@ pub fn force(
     if let Some(open) = tx.state().open_task(&row.id).cloned() {
         fail(tx, &open, "The operator removed the role by force.".to_owned());
     }
-    let usages: Vec<Key> = tx
-        .state()
-        .usages_of(&row.id)
-        .map(|u| Key::Usage(account.clone(), row.id.clone(), u.region.clone(), u.resource.clone()))
-        .collect();
-    for usage in usages {
-        tx.delete(usage);
+    let uses: Vec<_> = tx.state().usages_of(&row.id).cloned().collect();
+    for used in uses {
+        tx.delete(Row::Usage((*used).clone()).key());
     }
     remove(tx, &row);
     Ok(Output::Role(view))

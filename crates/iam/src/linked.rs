@@ -104,27 +104,66 @@ pub fn ensure(
     suffix: Option<&Suffix>,
 ) -> Result<Output, Error> {
     let account = on_behalf.home()?;
-    let (owner, template) = template(tx, &account, principal)?;
-    if owner.name != service.name {
-        return Err(Error::UnknownServicePrincipal(principal.to_owned()));
-    }
+    let template = own_template(tx, &account, service, principal)?;
     let name = role_name(tx.dialect(&account)?, &template, suffix)?;
-    if let Some(found) = tx.state().role(&account, &name.folded()).cloned() {
-        let is_ours = matches!(&found.kind, RoleKind::Linked(l) if l.template.principal == template.principal);
-        if !is_ours {
-            return Err(Error::RoleNameTaken(name));
-        }
+    if let Some(found) = existing(tx, &account, &template, &name)? {
         tx.touch(&account, tx.role_arn(&found));
         return Ok(Output::Ensured { role: role::view(tx, &found), created: false });
     }
     let arn = future_arn(tx, &account, principal, suffix)?;
     tx.touch(&account, arn.clone());
     authorize::check_creation(tx, on_behalf, source, principal, &arn, service)?;
-    if crate::account::find(tx, &account)?.terms.requires_consent {
-        return Err(Error::ConsentMissing(template.principal));
+    bring(tx, &account, service, &template, name, suffix)
+}
+
+/// The template behind a principal, which must be the service's own.
+fn own_template(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    service: &Service,
+    principal: &str,
+) -> Result<Template, Error> {
+    let (owner, template) = template(tx, account, principal)?;
+    if owner.name != service.name {
+        return Err(Error::UnknownServicePrincipal(principal.to_owned()));
+    }
+    Ok(template)
+}
+
+/// The role that is there already under a template's name.
+///
+/// Errors: `RoleNameTaken` by an ordinary role.
+fn existing(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    template: &Template,
+    name: &RoleName,
+) -> Result<Option<Arc<Role>>, Error> {
+    let Some(found) = tx.state().role(account, &name.folded()) else { return Ok(None) };
+    match &found.kind {
+        RoleKind::Linked(l) if l.template.principal == template.principal => {
+            Ok(Some(found.clone()))
+        }
+        _ => Err(Error::RoleNameTaken(name.clone())),
+    }
+}
+
+/// Makes a role that its service asks for.
+///
+/// Errors: `ConsentMissing`; those of [`make`].
+fn bring(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    service: &Arc<Service>,
+    template: &Template,
+    name: RoleName,
+    suffix: Option<&Suffix>,
+) -> Result<Output, Error> {
+    if crate::account::find(tx, account)?.terms.requires_consent {
+        return Err(Error::ConsentMissing(template.principal.clone()));
     }
     let description = template.description.clone();
-    let role = make(tx, &account, service, &template, name, suffix, description)?;
+    let role = make(tx, account, service, template, name, suffix, description)?;
     Ok(Output::Ensured { role: role::view(tx, &role), created: true })
 }
 
@@ -143,25 +182,15 @@ pub fn introduce(
     if tx.state().linked_roles(&service.name, Some(account)).next().is_none() {
         return Err(Error::NoSuchEntity(Entity::Account(account.to_string())));
     }
-    let (owner, template) = template(tx, account, principal)?;
-    if owner.name != service.name {
-        return Err(Error::UnknownServicePrincipal(principal.to_owned()));
-    }
+    let template = own_template(tx, account, service, principal)?;
     let name = role_name(tx.dialect(account)?, &template, None)?;
-    if let Some(found) = tx.state().role(account, &name.folded()).cloned() {
-        let is_ours = matches!(&found.kind, RoleKind::Linked(l) if l.template.principal == template.principal);
-        if !is_ours {
-            return Err(Error::RoleNameTaken(name));
-        }
+    if let Some(found) = existing(tx, account, &template, &name)? {
         return Ok(Output::Ensured { role: role::view(tx, &found), created: false });
     }
-    if crate::account::find(tx, account)?.terms.requires_consent {
-        return Err(Error::ConsentMissing(template.principal));
-    }
-    let description = template.description.clone();
-    let role = make(tx, account, service, &template, name, None, description)?;
-    tx.touch(account, tx.role_arn(&role));
-    Ok(Output::Ensured { role: role::view(tx, &role), created: true })
+    let arn = future_arn(tx, account, principal, None)?;
+    let made = bring(tx, account, service, &template, name, None)?;
+    tx.touch(account, arn);
+    Ok(made)
 }
 
 /// The role that [`create`] would make, with what it could do; nothing is made.

@@ -170,6 +170,19 @@ pub fn find(tx: &Tx<'_>, account: &AccountId, role: &RoleName) -> Result<Arc<Rol
     tx.state().role(account, &role.folded()).cloned().ok_or_else(|| Error::no_role(role))
 }
 
+/// A service-linked role by name. Errors: `NoSuchEntity`, for an ordinary role too.
+pub fn find_linked(
+    tx: &Tx<'_>,
+    account: &AccountId,
+    role: &RoleName,
+) -> Result<(Arc<Role>, LinkedRole), Error> {
+    let row = find(tx, account, role)?;
+    match &row.kind {
+        RoleKind::Linked(linked) => Ok((row.clone(), linked.clone())),
+        RoleKind::Own(_) => Err(Error::NoSuchEntity(Entity::NotServiceLinked(role.to_string()))),
+    }
+}
+
 /// What may be altered of a role; nothing for a service-linked one.
 ///
 /// Errors: `ProtectedRole`.

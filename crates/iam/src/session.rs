@@ -353,21 +353,7 @@ pub fn session_token(
         _ => return Err(Error::InvalidCredentials),
     };
     let duration_s = duration_s.unwrap_or(limits::SESSION_TOKEN_DEFAULT_S).min(longest_s);
-    let now = tx.now();
-    let claims = Claims {
-        session: tx.random_hex(16),
-        key: tx.new_key_id(KeyClass::Session, Some(&account))?,
-        subject,
-        issued_ms: now,
-        expires_ms: now.saturating_add(i64::from(duration_s).saturating_mul(1_000)),
-        first_ms: now,
-        policy: None,
-        policies: Vec::new(),
-        tags: Tags::default(),
-        transitive: BTreeSet::new(),
-        source_identity: None,
-        via: None,
-    };
+    let claims = plain(tx, &account, subject, i64::from(duration_s).saturating_mul(1_000))?;
     let (credentials, _) = issue(tx, &claims)?;
     Ok(Output::Session { credentials, assumed: None, packed_percent: None, source_identity: None })
 }
@@ -387,20 +373,9 @@ pub fn forward(tx: &mut Tx<'_>, service: &Service, caller: &Identity) -> Result<
             ),
         });
     }
-    let now = tx.now();
     let first = Claims {
-        session: tx.random_hex(16),
-        key: tx.new_key_id(KeyClass::Session, Some(&account))?,
-        subject: subject(caller)?,
-        issued_ms: now,
-        expires_ms: now.saturating_add(limits::FORWARD_ACCESS_MS),
-        first_ms: now,
-        policy: None,
-        policies: Vec::new(),
-        tags: Tags::default(),
-        transitive: BTreeSet::new(),
-        source_identity: None,
         via: Some(service.name.clone()),
+        ..plain(tx, &account, subject(caller)?, limits::FORWARD_ACCESS_MS)?
     };
     // Of a session all that binds it goes on: its policies, its end, and the time that a release looks at.
     let claims = match &caller.session {
@@ -416,6 +391,30 @@ pub fn forward(tx: &mut Tx<'_>, service: &Service, caller: &Identity) -> Result<
     tx.touch(&account, caller.name());
     let (credentials, _) = issue(tx, &claims)?;
     Ok(Output::Session { credentials, assumed: None, packed_percent: None, source_identity: None })
+}
+
+/// A session that begins now and carries nothing but its subject.
+fn plain(
+    tx: &mut Tx<'_>,
+    account: &AccountId,
+    subject: Subject,
+    length_ms: i64,
+) -> Result<Claims, Error> {
+    let now = tx.now();
+    Ok(Claims {
+        session: tx.random_hex(16),
+        key: tx.new_key_id(KeyClass::Session, Some(account))?,
+        subject,
+        issued_ms: now,
+        expires_ms: now.saturating_add(length_ms),
+        first_ms: now,
+        policy: None,
+        policies: Vec::new(),
+        tags: Tags::default(),
+        transitive: BTreeSet::new(),
+        source_identity: None,
+        via: None,
+    })
 }
 
 /// In whose name a service can call onward.

@@ -81,14 +81,11 @@ fn set_version(tx: &mut Tx<'_>, row: &Role, found: &LinkedRole, version: u32) {
 ///
 /// Errors: `NoSuchEntity` for a missing or an ordinary role.
 fn accept(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<Output, Error> {
-    let row = role::find(tx, account, name)?;
-    let RoleKind::Linked(found) = &row.kind else {
-        return Err(Error::NoSuchEntity(Entity::NotServiceLinked(name.to_string())));
-    };
+    let (row, found) = role::find_linked(tx, account, name)?;
     let latest = tx.state().template(&found.template.principal).map(|(_, t)| t.version);
     let latest = latest.ok_or(Error::Internal("a linked role without its template"))?;
     tx.note("templateVersion", latest.to_string());
-    set_version(tx, &row, found, latest);
+    set_version(tx, &row, &found, latest);
     let row = role::find(tx, account, name)?;
     Ok(Output::Role(role::view(tx, &row)))
 }

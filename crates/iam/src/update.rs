@@ -131,21 +131,26 @@ fn merged(tx: &Tx<'_>, service: &Service, old: &Template, new: &Template) -> Tem
         versions.insert(version, given.clone());
     }
     // Old versions go, but those that some role still has in force.
-    let in_force: BTreeSet<u32> = tx
-        .state()
-        .linked_roles(&service.name, None)
-        .filter_map(|role| match &role.kind {
-            RoleKind::Linked(found) if found.template.principal == old.principal => {
-                Some(linked::version_in_force(tx.state(), &role.account, &found.template))
-            }
-            _ => None,
-        })
+    let in_force: BTreeSet<u32> = roles_of(tx, &service.name, &old.principal)
+        .map(|(role, found)| linked::version_in_force(tx.state(), &role.account, &found.template))
         .collect();
     let kept = version.saturating_sub(limits::VERSIONS_PER_TEMPLATE);
     versions.retain(|number, _| *number > kept || in_force.contains(number));
     let mut sources = old.sources.clone();
     sources.retain(|version, _| versions.contains_key(version));
     Template { versions, version, sources, ..new.clone() }
+}
+
+/// The roles of one principal of a service, in all accounts.
+fn roles_of<'a>(
+    tx: &'a Tx<'_>,
+    service: &'a ServiceName,
+    principal: &'a ServiceName,
+) -> impl Iterator<Item = (&'a Arc<Role>, &'a LinkedRole)> {
+    tx.state().linked_roles(service, None).filter_map(move |role| match &role.kind {
+        RoleKind::Linked(found) if found.template.principal == *principal => Some((role, found)),
+        _ => None,
+    })
 }
 
 /// What existing roles rest on has to stay.
@@ -234,7 +239,13 @@ fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
     let principals: BTreeSet<&ServiceName> =
         old.templates.keys().chain(new.templates.keys()).collect();
     let roles = principals.into_iter().filter_map(|principal| {
-        role_change(tx, principal, old.templates.get(principal), new.templates.get(principal))
+        role_change(
+            tx,
+            &old.name,
+            principal,
+            old.templates.get(principal),
+            new.templates.get(principal),
+        )
     });
     let roles = roles.collect();
     ServiceChange { service: old.name.clone(), settings, roles }
@@ -251,6 +262,7 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 
 fn role_change(
     tx: &Tx<'_>,
+    service: &ServiceName,
     principal: &ServiceName,
     old: Option<&Template>,
     new: Option<&Template>,
@@ -282,10 +294,7 @@ fn role_change(
     let version = |template: Option<&Template>| template.map(|t| t.version);
     let (mut at_once, mut held) = (0, 0);
     if version(old) != version(new) {
-        let owner = tx.state().template(principal).map(|(service, _)| service.name.clone());
-        let roles = owner.iter().flat_map(|owner| tx.state().linked_roles(owner, None));
-        let own = |role: &&Arc<Role>| matches!(&role.kind, RoleKind::Linked(l) if l.template.principal == *principal);
-        for role in roles.filter(own) {
+        for (role, _) in roles_of(tx, service, principal) {
             let account = tx.state().account(&role.account);
             match account.is_some_and(|account| account.terms.holds_updates) {
                 true => held += 1,

@@ -90,5 +90,7 @@ pub use client::{Answer, Call, Client, REGION};
 pub use credentials::{Credentials, Secret};
 pub use error::{Error, Refusal};
 pub use forwarded::Forwarded;
-pub use service::{Caller, Context, Decision, Role, Service, Usage, UsageChange, UsageList};
+pub use service::{
+    Caller, Context, Decision, Role, Service, Session, Usage, UsageChange, UsageList,
+};
 pub use xml::text as xml_text;

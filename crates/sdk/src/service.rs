@@ -417,6 +417,30 @@ impl Service {
         session_name: &str,
         duration_s: u32,
     ) -> Result<Credentials, Error> {
+        let session = Session::open(&self.client, role_arn, session_name, duration_s).await?;
+        Ok(session.credentials)
+    }
+}
+
+/// A session of a role.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What to sign with in the role's name.
+    pub credentials: Credentials,
+    /// When it ends, as the server wrote it, a time of RFC 3339; none where it told none.
+    pub expiration: Option<String>,
+}
+
+impl Session {
+    /// Opens a session, with whatever key the client has.
+    ///
+    /// Errors: `AccessDenied` when the role cannot be assumed with that key, and when there is none.
+    pub async fn open(
+        client: &Client,
+        role_arn: &str,
+        session_name: &str,
+        duration_s: u32,
+    ) -> Result<Self, Error> {
         let duration = duration_s.to_string();
         let params = [
             ("Action", "AssumeRole"),
@@ -424,7 +448,7 @@ impl Service {
             ("RoleSessionName", session_name),
             ("DurationSeconds", &duration),
         ];
-        session(&self.client.query("sts", &params).await?)
+        session(&client.query("sts", &params).await?)
     }
 }
 
@@ -445,15 +469,18 @@ fn home_of(caller: &Caller) -> Result<String, Error> {
     })
 }
 
-/// The credentials in an answer of STS.
-fn session(xml: &str) -> Result<Credentials, Error> {
+/// The session in an answer of STS.
+fn session(xml: &str) -> Result<Session, Error> {
     let part = |name: &str| {
         xml::text(xml, name).ok_or_else(|| Error::Answer { expected: format!("<{name}>") })
     };
-    Ok(Credentials {
-        access_key_id: part("AccessKeyId")?,
-        secret_access_key: Secret::new(part("SecretAccessKey")?),
-        session_token: Some(Secret::new(part("SessionToken")?)),
+    Ok(Session {
+        credentials: Credentials {
+            access_key_id: part("AccessKeyId")?,
+            secret_access_key: Secret::new(part("SecretAccessKey")?),
+            session_token: Some(Secret::new(part("SessionToken")?)),
+        },
+        expiration: part("Expiration").ok(),
     })
 }
 
@@ -565,8 +592,8 @@ mod tests {
             </AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t&#43;</SessionToken>\
             </Credentials></AssumeRoleResult></AssumeRoleResponse>";
         let session = super::session(xml).unwrap();
-        assert_eq!(session.access_key_id, "ASIA");
-        assert_eq!(session.session_token.unwrap().expose(), "t+");
+        assert_eq!(session.credentials.access_key_id, "ASIA");
+        assert_eq!(session.credentials.session_token.unwrap().expose(), "t+");
         assert!(super::session("<A/>").is_err());
     }
 }

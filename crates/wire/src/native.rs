@@ -185,7 +185,7 @@ fn aws() -> Dialect {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,8 +199,8 @@ struct CreateLinked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RoleOnly {
-    role: RoleName,
+pub(crate) struct RoleOnly {
+    pub(crate) role: RoleName,
 }
 
 #[derive(Deserialize)]

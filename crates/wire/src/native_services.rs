@@ -3,7 +3,7 @@
 use crate::aws::fault::Fault;
 use crate::clock::iso_seconds;
 use crate::manifest::{self, ManifestText};
-use crate::native::{read, role};
+use crate::native::{Nothing, RoleOnly, read, role};
 use iam::command::{Command, ImportedPolicy, TermsChange};
 use iam::output::{
     Output, PermissionChange, PreviewView, RoleChange, ServiceChange, SettingChange,
@@ -20,12 +20,6 @@ struct Preview {
     principal: String,
     #[serde(default)]
     suffix: Option<Suffix>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Accept {
-    role: RoleName,
 }
 
 #[derive(Deserialize)]
@@ -91,10 +85,6 @@ struct OneManifest {
     manifest: ManifestText,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// Every path of this part.
 pub const PATHS: &[&str] = &[
     "/v1/slr/preview",
@@ -126,7 +116,7 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
             Command::PreviewServiceLinkedRole { principal, suffix }
         }
         "/v1/slr/accept-update" => {
-            Command::AcceptServiceUpdate { role: read::<Accept>(body)?.role }
+            Command::AcceptServiceUpdate { role: read::<RoleOnly>(body)?.role }
         }
         "/v1/terms/show" => {
             read::<Nothing>(body)?;
@@ -160,7 +150,8 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
             Command::ImportServicePolicy(Box::new(asked))
         }
         "/v1/services/update" => Command::UpdateService { manifest: manifest()? },
-        _ => Command::RemoveService { service: read::<ByName>(body)?.service },
+        "/v1/services/remove" => Command::RemoveService { service: read::<ByName>(body)?.service },
+        other => return Err(Fault::new("NotFound", 404, format!("There is nothing at {other}."))),
     })
 }
 

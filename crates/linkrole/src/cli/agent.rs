@@ -152,25 +152,14 @@ struct Session {
 impl Source {
     /// Opens a session.
     async fn open(&self) -> Result<Session, sdk::Error> {
-        let duration = self.duration_s.to_string();
-        let params = [
-            ("Action", "AssumeRole"),
-            ("RoleArn", &self.role),
-            ("RoleSessionName", &self.name),
-            ("DurationSeconds", &duration),
-        ];
-        let xml = self.client.query("sts", &params).await?;
-        let lacks = |name: &str| sdk::Error::Answer { expected: format!("<{name}>") };
-        let part = |name: &str| sdk::xml_text(&xml, name).ok_or_else(|| lacks(name));
-        let ends = OffsetDateTime::parse(&part("Expiration")?, &Rfc3339);
+        let opened =
+            sdk::Session::open(&self.client, &self.role, &self.name, self.duration_s).await?;
+        let lacks = || sdk::Error::Answer { expected: "<Expiration>".to_owned() };
+        let ends = OffsetDateTime::parse(&opened.expiration.ok_or_else(lacks)?, &Rfc3339);
         Ok(Session {
-            credentials: Credentials {
-                access_key_id: part("AccessKeyId")?,
-                secret_access_key: sdk::Secret::new(part("SecretAccessKey")?),
-                session_token: Some(sdk::Secret::new(part("SessionToken")?)),
-            },
+            credentials: opened.credentials,
             opened: OffsetDateTime::now_utc(),
-            ends: ends.map_err(|_| lacks("Expiration"))?,
+            ends: ends.map_err(|_| lacks())?,
         })
     }
 }

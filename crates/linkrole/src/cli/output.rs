@@ -49,10 +49,7 @@ pub fn print(
     rows: impl FnOnce(&Value) -> Vec<Vec<String>>,
 ) -> Result<(), String> {
     match output {
-        Output::Json => {
-            let text = serde_json::to_string_pretty(value).map_err(|e| e.to_string())?;
-            line(&text)
-        }
+        Output::Json => json(value),
         Output::Text => {
             let text: Vec<String> = rows(value).iter().map(|row| row.join("\t")).collect();
             if text.is_empty() { Ok(()) } else { line(&text.join("\n")) }
@@ -63,6 +60,11 @@ pub fn print(
             line(&table(&all))
         }
     }
+}
+
+/// Prints a document as JSON; for one that has no useful columns, whatever output is asked for.
+pub fn json(value: &Value) -> Result<(), String> {
+    line(&serde_json::to_string_pretty(value).map_err(|e| e.to_string())?)
 }
 
 fn table(rows: &[Vec<String>]) -> String {
@@ -86,6 +88,11 @@ pub fn text(value: &Value, path: &str) -> String {
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     }
+}
+
+/// The items of a list inside a document; none of what is not there.
+pub fn list(value: &Value, path: &str) -> Vec<Value> {
+    value.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 /// The rows of a list inside a document: of each item the members at these places.

@@ -144,7 +144,7 @@ pub fn run(command: ServiceCommand, output: Output) -> Result<(), String> {
             let shown = remote.post("/v1/services/show", &json!({ "service": service }))?;
             let shown = shown.pointer("/service").cloned().unwrap_or_default();
             // A manifest has no useful columns: it is shown as what it is.
-            output::print(Output::Json, &shown, &[], |_| Vec::new())
+            output::json(&shown)
         }
     }
 }
@@ -166,11 +166,8 @@ fn print_key(output: Output, made: &Value) -> Result<(), String> {
 /// What changes: a line for each setting and each statement, `+` for what comes and `-` for what goes.
 fn print_change(output: Output, change: &Value) -> Result<(), String> {
     if output == Output::Json {
-        return output::print(output, change, &[], |_| Vec::new());
+        return output::json(change);
     }
-    let list = |value: &Value, at: &str| {
-        value.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default()
-    };
     if change.pointer("/changed") != Some(&Value::Bool(true)) {
         return output::line("Nothing changes.");
     }
@@ -178,18 +175,18 @@ fn print_change(output: Output, change: &Value) -> Result<(), String> {
         let text = |name: &str| output::text(s, name);
         format!("{of}: {}: `{}` becomes `{}`", text("/name"), text("/before"), text("/after"))
     };
-    for one in list(change, "/settings") {
+    for one in output::list(change, "/settings") {
         output::line(&setting(&output::text(change, "/service"), &one))?;
     }
-    for role in list(change, "/roles") {
+    for role in output::list(change, "/roles") {
         let principal = output::text(&role, "/principal");
-        for one in list(&role, "/settings") {
+        for one in output::list(&role, "/settings") {
             output::line(&setting(&principal, &one))?;
         }
-        for permissions in list(&role, "/permissions") {
+        for permissions in output::list(&role, "/permissions") {
             let dialect = output::text(&permissions, "/dialect");
             for (sign, at) in [("-", "/removed"), ("+", "/added")] {
-                for statement in list(&permissions, at) {
+                for statement in output::list(&permissions, at) {
                     output::line(&format!("{principal}: {dialect}: {sign} {statement}"))?;
                 }
             }

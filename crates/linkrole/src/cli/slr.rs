@@ -199,7 +199,7 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             let body = json!({ "principal": principal, "suffix": suffix });
             // A policy has no useful columns: it is shown as what it is.
             let shown = remote.post("/v1/slr/preview", &body)?;
-            output::print(Output::Json, &shown, &[], |_| Vec::new())
+            output::json(&shown)
         }
         SlrCommand::AcceptUpdate { role, endpoint } => {
             let remote = Remote::signed(&endpoint.endpoint)?;
@@ -210,7 +210,7 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             let body = json!({ "account": account, "role": role, "confirm": confirm });
             let remote = Remote::operator(&operator)?;
             let shown = remote.post("/v1/operator/force-delete", &body)?;
-            output::print(Output::Json, &shown, &[], |_| Vec::new())
+            output::json(&shown)
         }
         SlrCommand::Ensure { principal, suffix, endpoint } => {
             let remote = Remote::signed(&endpoint.endpoint)?;
@@ -272,19 +272,16 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
 
 /// The steps of a plan in order; behind the first, where uses block, each use in a row of its own.
 fn plan_rows(plan: &Value) -> Vec<Vec<String>> {
-    let list = |value: &Value, pointer: &str| -> Vec<Value> {
-        value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
-    };
     let mut rows = Vec::new();
-    for (number, step) in list(plan, "/steps").iter().enumerate() {
+    for (number, step) in output::list(plan, "/steps").iter().enumerate() {
         let text = step.as_str().unwrap_or_default();
         rows.push(vec![format!("{}. {text}", number + 1), String::new(), String::new()]);
         if number > 0 {
             continue;
         }
-        for usage in list(plan, "/usages") {
+        for usage in output::list(plan, "/usages") {
             let region = output::text(&usage, "/region");
-            for resource in list(&usage, "/resources") {
+            for resource in output::list(&usage, "/resources") {
                 let resource = resource.as_str().unwrap_or_default().to_owned();
                 rows.push(vec![String::new(), region.clone(), resource]);
             }
@@ -359,5 +356,5 @@ fn terms(command: TermsCommand) -> Result<(), String> {
         }
     };
     let shown = Remote::signed(&endpoint.endpoint)?.post(path, &body)?;
-    output::print(Output::Json, &shown, &[], |_| Vec::new())
+    output::json(&shown)
 }
