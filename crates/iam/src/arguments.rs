@@ -1,5 +1,6 @@
 //! What commands take where one value does not say it: typed, and the same in every dialect.
 
+use crate::callback::Answer;
 use crate::rows::*;
 use crate::state::EntityRef;
 use crate::text::*;
@@ -203,6 +204,8 @@ pub struct Manifest {
     pub regions: BTreeSet<Region>,
     /// How use of its roles is known.
     pub usage: UsageSource,
+    /// Where it is asked whether its roles are used.
+    pub callback: Option<Callback>,
     /// What it may call onward in its callers' names.
     pub forward: Documents,
     /// Its roles.
@@ -242,6 +245,8 @@ pub struct DeletionStep {
     pub epoch: Option<u64>,
     /// What to do.
     pub step: Step,
+    /// What the role's service answered, where it is asked for this step.
+    pub answers: Vec<Answer>,
 }
 
 /// What a step does. T2 to T8 and T10 of the protocol in `docs/explanation/deletion.md`.

@@ -462,7 +462,12 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::ListUsage { target }
         | C::ReleaseSessions { target }
         | C::RetireServiceLinkedRole { target } => put("role", &target.role),
-        C::EnrolService { service } => put("service", service),
+        C::EnrolService { service, callback } => {
+            put("service", service);
+            if let Some(callback) = callback {
+                put("callback", callback);
+            }
+        }
         C::PreviewServiceLinkedRole { principal, suffix } => {
             put("aWSServiceName", principal);
             suffix.iter().for_each(|s| put("customSuffix", s));
@@ -502,6 +507,11 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::GetService { service } => put("service", service),
         C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),
+        C::SettleNotice(notice) => {
+            put("deletionTaskId", &notice.task);
+            put("epoch", &notice.epoch);
+            put("committed", &notice.committed);
+        }
         C::StepDeletion(step) => {
             put("deletionTaskId", &step.task);
             put("step", &format!("{:?}", step.step));

@@ -431,6 +431,7 @@ pub enum Command {
     },
     EnrolService {
         service: ServiceName,
+        callback: Option<String>,
     },
     StockServices {
         services: Box<Vec<Service>>,
@@ -470,6 +471,7 @@ pub enum Command {
     ListAccounts,
     ReadTrail,
     StepDeletion(DeletionStep),
+    SettleNotice(Notice),
     RecordUse {
         uses: Vec<(Used, LastUse)>,
     },
@@ -513,7 +515,7 @@ impl Command {
     pub fn operation(&self) -> Operation {
         operation_of!(self:
             GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
-            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms ImportServicePolicy;
+            AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms ImportServicePolicy SettleNotice;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy

@@ -6,6 +6,7 @@
 //! no session that could still be alive. "Unknown" never becomes "unused", and a real use wins over
 //! a deletion. The reconciler drives the steps ([`next_step`]); nothing here waits.
 
+use crate::callback::{self, Answer, Asking, Usages, Verdict};
 use crate::command::*;
 use crate::error::{Entity, Error, Quota};
 use crate::limits;
@@ -63,6 +64,10 @@ pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<O
         usages: BTreeMap::new(),
     };
     tx.note("deletionTaskId", task.id.to_string());
+    if let Some((service, _)) = tx.state().template(&task.principal) {
+        let source = source_text(service);
+        tx.note("usageSource", source);
+    }
     let mut task = store(tx, task);
     if runs_nowhere(tx.state(), &linked) {
         // Nobody holds a session, has a use or could be asked: there is nothing to wait for.
@@ -79,6 +84,20 @@ pub fn submit(tx: &mut Tx<'_>, account: &AccountId, name: &RoleName) -> Result<O
 fn runs_nowhere(state: &State, linked: &LinkedRole) -> bool {
     let service = KeyOwner::Service(linked.template.service.clone());
     state.keys_of(&service).next().is_none()
+}
+
+/// How it is known that a service uses its roles, for the trail.
+fn source_text(service: &Service) -> String {
+    let asked = service.callback.as_ref().map(|callback| match callback.contract {
+        Contract::Fenced => "a callback that fences",
+        Contract::Ask | Contract::Alibaba => "a callback that is only asked",
+    });
+    match (service.usage, asked) {
+        (UsageSource::Registry, None) => "registry".to_owned(),
+        (UsageSource::Registry, Some(asked)) => format!("registry, {asked}"),
+        (UsageSource::Sessions, Some(asked)) => asked.to_owned(),
+        (UsageSource::Sessions, None) => "no usage source configured: sessions only".to_owned(),
+    }
 }
 
 /// The state of a task, for the account it belongs to. The parts of the handle must be the task's
@@ -105,14 +124,18 @@ pub fn status(
 
 /// A task as it is shown.
 pub fn view(tx: &Tx<'_>, task: &Arc<DeletionTask>) -> TaskView {
-    let dialect = tx.dialect(&task.account).unwrap_or(policy::Dialect::Aws);
-    let role_arn = policy::name::role(
+    TaskView { task: task.clone(), role_arn: role_arn(tx.state(), task) }
+}
+
+/// The name of a task's role, also after the role.
+pub fn role_arn(state: &State, task: &DeletionTask) -> String {
+    let dialect = crate::caller::dialect(state, &task.account).unwrap_or_default();
+    policy::name::role(
         dialect,
         task.account.as_str(),
         task.role_path.as_str(),
         task.role_name.as_str(),
-    );
-    TaskView { task: task.clone(), role_arn }
+    )
 }
 
 /// What an open task needs next, and from whom: the one plan, read from the state alone, for the
@@ -137,6 +160,7 @@ pub fn next_step(task: &DeletionTask, now_ms: i64) -> Option<DeletionStep> {
         attempt: task.attempt,
         epoch: task.fence_epoch,
         step,
+        answers: Vec::new(),
     })
 }
 
@@ -156,12 +180,14 @@ pub fn step(tx: &mut Tx<'_>, step: &DeletionStep) -> Result<Output, Error> {
     }
     let task = match step.step {
         Step::Claim => return claim(tx, &task),
-        Step::Check if task.phase == TaskPhase::Claimed => check(tx, &task),
+        Step::Check if task.phase == TaskPhase::Claimed => check(tx, &task, &step.answers),
         Step::Fence if task.phase == TaskPhase::Checked => fence(tx, &task)?,
-        Step::Commit if task.phase == TaskPhase::Fenced => commit(tx, &task, step.epoch)?,
+        Step::Commit if task.phase == TaskPhase::Fenced => {
+            commit(tx, &task, step.epoch, &step.answers)?
+        }
         Step::Finish if task.phase == TaskPhase::Committed => finish(tx, &task),
         Step::Refuse if task.phase != TaskPhase::Committed => {
-            fail(tx, &task, "The deletion did not end in time; the role is kept.".to_owned())
+            fail(tx, &task, "The deletion did not end in time; the role is kept.".into())
         }
         _ => return stale("it is past that step"),
     };
@@ -191,9 +217,9 @@ fn claim(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Result<Output, Error> {
 }
 
 /// T3: looks before the fence, so that a role in use is never fenced.
-fn check(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
-    match in_use(tx.state(), &task.role, tx.now()) {
-        Some(reason) => fail(tx, task, reason),
+fn check(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, answers: &[Answer]) -> Arc<DeletionTask> {
+    match obstacle(tx.state(), task, Asking::Check, answers, tx.now()) {
+        Some(found) => fail(tx, task, found),
         None => store(tx, DeletionTask { phase: TaskPhase::Checked, ..(**task).clone() }),
     }
 }
@@ -201,11 +227,7 @@ fn check(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Arc<DeletionTask> {
 /// T4: fences the role under a new epoch.
 fn fence(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Result<Arc<DeletionTask>, Error> {
     if task.fences >= limits::FENCES_PER_TASK {
-        return Ok(fail(
-            tx,
-            task,
-            "The role came into use again and again; it is kept.".to_owned(),
-        ));
+        return Ok(fail(tx, task, "The role came into use again and again; it is kept.".into()));
     }
     let Some((mut row, linked)) = linked_role(tx.state(), &task.role) else {
         return Err(Error::Internal("a task without its role"));
@@ -230,11 +252,13 @@ fn fence(tx: &mut Tx<'_>, task: &Arc<DeletionTask>) -> Result<Arc<DeletionTask>,
 /// T5 and T6: under the fence, looks again and removes the role, in one transaction.
 ///
 /// INVARIANT(fenced-commit): the role goes only if it is fenced by this very task under the very
-/// epoch the worker read, nothing uses it, and every session it issued has ended or been released.
+/// epoch the worker read, nothing uses it by the registry and by what its service answered for this epoch, and every
+/// session it issued has ended or been released.
 fn commit(
     tx: &mut Tx<'_>,
     task: &Arc<DeletionTask>,
     epoch: Option<u64>,
+    answers: &[Answer],
 ) -> Result<Arc<DeletionTask>, Error> {
     let Some((row, linked)) = linked_role(tx.state(), &task.role) else {
         return Err(Error::Internal("a task without its role"));
@@ -247,11 +271,12 @@ fn commit(
         )));
     }
     if tx.now().saturating_sub(task.fenced_ms) > limits::FENCE_MS {
-        return Ok(fail(tx, task, "The role was fenced for too long; it is kept.".to_owned()));
+        return Ok(fail(tx, task, "The role was fenced for too long; it is kept.".into()));
     }
-    if let Some(reason) = in_use(tx.state(), &task.role, tx.now()) {
-        return Ok(fail(tx, task, reason));
+    if let Some(found) = obstacle(tx.state(), task, Asking::Prepare, answers, tx.now()) {
+        return Ok(fail(tx, task, found));
     }
+    callback::leave_notice(tx, task, &row, epoch.unwrap_or(0), true);
     remove(tx, &row);
     Ok(store(tx, DeletionTask { phase: TaskPhase::Committed, ..(**task).clone() }))
 }
@@ -310,9 +335,13 @@ fn shown_usages(state: &State, role: &RoleId) -> BTreeMap<Region, Vec<ResourceNa
 }
 
 /// T8: gives up. The role stays, usable, under the epoch it has reached.
-fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, reason: String) -> Arc<DeletionTask> {
+fn fail(tx: &mut Tx<'_>, task: &Arc<DeletionTask>, found: Obstacle) -> Arc<DeletionTask> {
     unfence(tx, task);
-    let usages = shown_usages(tx.state(), &task.role);
+    let Obstacle { reason, told } = found;
+    let mut usages = shown_usages(tx.state(), &task.role);
+    if usages.is_empty() {
+        usages = told;
+    }
     let failed = DeletionTask {
         status: TaskStatus::Failed,
         phase: TaskPhase::Final,
@@ -351,7 +380,7 @@ pub fn force(
     tx.note("usesLost", tx.state().usage_count(&row.id).to_string());
     tx.note("resources", lost.join(", "));
     if let Some(open) = tx.state().open_task(&row.id).cloned() {
-        fail(tx, &open, "The operator removed the role by force.".to_owned());
+        fail(tx, &open, "The operator removed the role by force.".into());
     }
     let uses: Vec<_> = tx.state().usages_of(&row.id).cloned().collect();
     for used in uses {
@@ -373,7 +402,7 @@ pub fn use_wins(
     let missing = Error::Internal("a fence without its task");
     let task = tx.state().task(&task).cloned().ok_or(missing)?;
     tx.note("endedDeletion", task.id.to_string());
-    fail(tx, &task, format!("{IN_USE} While the deletion ran, {how}."));
+    fail(tx, &task, format!("{IN_USE} While the deletion ran, {how}.").into());
     Ok(Some(task.id.clone()))
 }
 
@@ -383,29 +412,80 @@ fn unfence(tx: &mut Tx<'_>, task: &DeletionTask) {
     if let RoleStatus::Deleting { task: holder, epoch } = &linked.status
         && *holder == task.id
     {
+        callback::leave_notice(tx, task, &row, *epoch, false);
         let status = RoleStatus::Active { epoch: *epoch };
         row.kind = RoleKind::Linked(LinkedRole { status, ..linked });
         role::store(tx, row);
     }
 }
 
-/// Why a role cannot go now, or `None` when nothing uses it.
-pub fn in_use(state: &State, role: &RoleId, now_ms: i64) -> Option<String> {
-    let uses = state.usage_count(role);
-    let left_ms = state.ledger_ms(role).saturating_sub(now_ms);
-    match (uses, left_ms) {
-        (0, ..=0) => None,
-        (0, left_ms) => Some(format!(
+/// Why a role cannot go, and what its service named.
+struct Obstacle {
+    reason: String,
+    told: Usages,
+}
+
+impl From<String> for Obstacle {
+    fn from(reason: String) -> Self {
+        Self { reason, told: Usages::new() }
+    }
+}
+
+impl From<&str> for Obstacle {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
+}
+
+/// Why a role cannot go now, or `None` when nothing uses it: by the registry, by what its service answered, and by
+/// the ledger of its sessions. Whoever must be asked and was not has not said "unused".
+fn obstacle(
+    state: &State,
+    task: &DeletionTask,
+    asking: Asking,
+    answers: &[Answer],
+    now_ms: i64,
+) -> Option<Obstacle> {
+    let uses = state.usage_count(&task.role);
+    if uses > limits::USAGES_SHOWN {
+        let named = limits::USAGES_SHOWN;
+        return Some(
+            format!("{IN_USE} {uses} resources use it; {named} of them are named.").into(),
+        );
+    }
+    if uses > 0 {
+        return Some(IN_USE.into());
+    }
+    let asked = callback::about(state, task, asking);
+    let released = match asked.map(|question| callback::judge(&question, answers)) {
+        None => false,
+        Some(Verdict::Unused { released }) => released,
+        Some(Verdict::InUse(told)) if told.is_empty() => {
+            return Some(format!("{IN_USE} Its service does not name what uses it.").into());
+        }
+        Some(Verdict::InUse(told)) => {
+            let reason =
+                format!("{IN_USE} Its service may name all, some or none of what uses it.");
+            return Some(Obstacle { reason, told });
+        }
+        Some(Verdict::Unknown(why)) => {
+            return Some(
+                format!(
+                    "Its service did not confirm that the role is unused: {why}. The role is kept."
+                )
+                .into(),
+            );
+        }
+    };
+    let left_ms = state.ledger_ms(&task.role).saturating_sub(now_ms);
+    (left_ms > 0 && !released).then(|| {
+        format!(
             "{IN_USE} The linked service may hold a session for up to {} more seconds; it ends \
              sooner only if the service releases it.",
             left_ms.div_euclid(1_000).saturating_add(1)
-        )),
-        (uses, _) if uses > limits::USAGES_SHOWN => Some(format!(
-            "{IN_USE} {uses} resources use it; {} of them are named.",
-            limits::USAGES_SHOWN
-        )),
-        (_, _) => Some(IN_USE.to_owned()),
-    }
+        )
+        .into()
+    })
 }
 
 fn linked_role(state: &State, id: &RoleId) -> Option<(Role, LinkedRole)> {
@@ -422,7 +502,7 @@ fn store(tx: &mut Tx<'_>, task: DeletionTask) -> Arc<DeletionTask> {
     Arc::new(task)
 }
 
-/// Forgets tasks that have been final for 30 days, and enrolments that have ended.
+/// Forgets tasks that have been final for 30 days, and enrolments and notices that have ended.
 pub fn sweep(tx: &mut Tx<'_>) -> Result<Output, Error> {
     let now = tx.now();
     let old = |task: &&Arc<DeletionTask>| {
@@ -431,6 +511,11 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<Output, Error> {
     let gone: Vec<_> = tx.state().tasks().filter(old).cloned().collect();
     for task in &gone {
         tx.delete(Key::Task(task.account.clone(), task.id.clone()));
+    }
+    let late = tx.state().notices().filter(|notice| notice.until_ms <= now);
+    let late: Vec<_> = late.map(|n| (n.account.clone(), n.role.clone())).collect();
+    for (account, role) in late {
+        tx.delete(Key::Notice(account, role));
     }
     let ended: Vec<_> = tx
         .state()

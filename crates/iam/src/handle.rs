@@ -13,8 +13,8 @@ use crate::rows::Change;
 use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
-    access_key, account, attachment, deletion, group, linked, managed_policy, provider, role,
-    role_policy, service, session, tagging, terms, usage, user,
+    access_key, account, attachment, callback, deletion, group, linked, managed_policy, provider,
+    role, role_policy, service, session, tagging, terms, usage, user,
 };
 
 /// What a call leads to.
@@ -78,6 +78,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
             deletion::force(tx, account, role, confirm.as_deref())
         }
         C::StepDeletion(step) => deletion::step(tx, step),
+        C::SettleNotice(notice) => callback::settle(tx, notice).map(|()| Output::Done),
         C::Sweep => deletion::sweep(tx),
         C::RecordUse { uses } => access_key::record_use(tx, uses),
         C::EnrolService { .. }

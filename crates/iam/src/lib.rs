@@ -14,6 +14,7 @@ mod arguments;
 pub mod attachment;
 pub mod audit;
 pub mod authorize;
+pub mod callback;
 pub mod caller;
 pub mod catalog;
 pub mod command;

@@ -103,6 +103,12 @@ pub const TASK_LEASE_MS: i64 = 30_000;
 pub const FENCE_MS: i64 = 30_000;
 /// Fences one task may set.
 pub const FENCES_PER_TASK: u32 = 3;
+/// Time for which a service is told how a deletion ended, in milliseconds (one day).
+pub const NOTICE_MS: i64 = 86_400_000;
+/// Bytes of a callback's address.
+pub const CALLBACK_URL: usize = 512;
+/// Pinned certificates of one callback.
+pub const CALLBACK_CERTIFICATES: usize = 5;
 /// Time a final task stays readable, in milliseconds (30 days).
 pub const TASK_KEPT_MS: i64 = 30 * 86_400_000;
 /// Life of an enrolment token, in milliseconds (one hour).

@@ -253,6 +253,7 @@ operations! {
     ListAccounts                        Linkrole Read  None Operator;
     ReadTrail                           Linkrole Read  None Operator;
     StepDeletion                        Linkrole Write Role System;
+    SettleNotice                        Linkrole Write None System;
     StockServices                       Linkrole Write None System;
     RecordUse                           Linkrole Write None System;
     Sweep                               Linkrole Write None System;

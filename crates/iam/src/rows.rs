@@ -351,6 +351,9 @@ pub struct Enrolment {
     pub service: ServiceName,
     /// The digest of the one-time token.
     pub token_digest: String,
+    /// The address at which the operator lets it be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
     /// When the token ends, in milliseconds since 1970.
     pub expires_ms: i64,
 }
@@ -486,6 +489,31 @@ impl DeletionTask {
     }
 }
 
+/// What a service that fences is still to be told of a deletion: that it ended without, or with the role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The role's account.
+    pub account: AccountId,
+    /// The role's unique id.
+    pub role: RoleId,
+    /// The role's name for everybody, kept for the time after it.
+    pub role_arn: String,
+    /// The role's name in its account.
+    pub role_name: RoleName,
+    /// The principal in the role's trust.
+    pub principal: ServiceName,
+    /// Who is told.
+    pub service: ServiceName,
+    /// The deletion.
+    pub task: TaskId,
+    /// The epoch of the fence it is about.
+    pub epoch: u64,
+    /// Whether the role is gone; else it stays.
+    pub committed: bool,
+    /// When it is given up, in milliseconds since 1970: the service finds out by itself.
+    pub until_ms: i64,
+}
+
 /// The last time seen, so that a clock that goes back frees nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
@@ -608,6 +636,8 @@ tables! {
     17 Group(Group) by (account: AccountId, name: Folded);
     /// A provider of identities.
     18 OidcProvider(OidcProvider) by (account: AccountId, name: Folded);
+    /// What a service is still to be told.
+    19 Notice(Notice) by (account: AccountId, role: RoleId);
 }
 
 impl Row {
@@ -639,6 +669,7 @@ impl Row {
             Self::Nonce(r) => Key::Nonce(r.digest.clone()),
             Self::Group(r) => Key::Group(r.account.clone(), r.name.folded()),
             Self::OidcProvider(r) => Key::OidcProvider(r.account.clone(), r.name.folded()),
+            Self::Notice(r) => Key::Notice(r.account.clone(), r.role.clone()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! their own class.
 
 use crate::access_key;
+use crate::callback;
 use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Entity, Error};
@@ -19,10 +20,10 @@ use std::sync::Arc;
 pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, Error> {
     use Command as C;
     match command {
-        C::EnrolService { service } => enrol(tx, service),
+        C::EnrolService { service, callback } => enrol(tx, service, callback.as_ref()),
         C::RegisterService { token, manifest } => {
             if !matches!(me.kind, IdentityKind::Operator) {
-                redeem(tx, &manifest.service, token.as_deref())?;
+                redeem(tx, manifest, token.as_deref())?;
             }
             register(tx, manifest)
         }
@@ -44,25 +45,83 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
     }
 }
 
-/// Hands out a one-time token; a later one for the same service replaces it.
-fn enrol(tx: &mut Tx<'_>, service: &ServiceName) -> Result<Output, Error> {
+/// Hands out a one-time token; a later one for the same service replaces it. Where the service may be asked about its
+/// roles is the operator's to say: a service that named an address itself could send linkrole anywhere.
+fn enrol(
+    tx: &mut Tx<'_>,
+    service: &ServiceName,
+    callback: Option<&String>,
+) -> Result<Output, Error> {
     check_free(tx, service)?;
+    if let Some(bad) = callback.filter(|url| !callback::is_address(url)) {
+        return Err(invalid("callback", not_an_address(bad)));
+    }
     let token = Secret::new(tx.random_hex(32));
     let expires_ms = tx.now().saturating_add(limits::ENROLMENT_MS);
     tx.put(Row::Enrolment(Enrolment {
         service: service.clone(),
         token_digest: seal::digest(token.expose()),
+        callback: callback.cloned(),
         expires_ms,
     }));
     Ok(Output::Enrolment { service: service.clone(), token, expires_ms })
 }
 
 /// Takes the token of an enrolment: it fits once, for its service, for an hour.
-fn redeem(tx: &mut Tx<'_>, service: &ServiceName, token: Option<&str>) -> Result<(), Error> {
+fn redeem(tx: &mut Tx<'_>, manifest: &Manifest, token: Option<&str>) -> Result<(), Error> {
     let token = token.ok_or(Error::EnrolmentRefused)?;
-    let row = tx.state().enrolment(service).cloned().ok_or(Error::EnrolmentRefused)?;
+    let row = tx.state().enrolment(&manifest.service).cloned().ok_or(Error::EnrolmentRefused)?;
     if row.expires_ms <= tx.now() || !seal::equal(&row.token_digest, &seal::digest(token)) {
         return Err(Error::EnrolmentRefused);
+    }
+    let asked = manifest.callback.as_ref().map(|callback| &callback.url);
+    if asked.is_some() && asked != row.callback.as_ref() {
+        let message = format!(
+            "expected the address that the operator enrolled, {}; found {}",
+            row.callback.as_deref().unwrap_or("which is none"),
+            asked.map(String::as_str).unwrap_or_default()
+        );
+        return Err(invalid("callback", message));
+    }
+    Ok(())
+}
+
+fn not_an_address(found: &str) -> String {
+    format!(
+        "expected `https://` or `http://`, a host and a path, of at most {} bytes, with `{{region}}` \
+         at most once; found `{found}`",
+        limits::CALLBACK_URL
+    )
+}
+
+/// Where a service is asked must be an address, and the answer must be worth a deletion.
+fn check_callback(manifest: &Manifest) -> Result<(), Error> {
+    let Some(callback) = &manifest.callback else { return Ok(()) };
+    let wrong = |message: String| Err(invalid("callback", message));
+    if !callback::is_address(&callback.url) {
+        return wrong(not_an_address(&callback.url));
+    }
+    if callback.url.contains("{region}") && manifest.regions.is_empty() {
+        return wrong("an address with `{region}` needs regions in `regions`".to_owned());
+    }
+    let racy = callback.contract != Contract::Fenced && manifest.usage == UsageSource::Sessions;
+    if racy && !callback.allow_racy_delete {
+        return wrong(
+            "an answer alone cannot exclude that a use begins at that moment: choose the contract \
+             `fenced`, or `usage = \"registry\"` beside it, or say `allow_racy_delete = true`"
+                .to_owned(),
+        );
+    }
+    let pin = |text: &String| {
+        text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    if callback.certificates.len() > limits::CALLBACK_CERTIFICATES
+        || !callback.certificates.iter().all(pin)
+    {
+        return wrong(format!(
+            "`certificates`: expected at most {} SHA-256 fingerprints of 64 lower-case hexadecimal digits",
+            limits::CALLBACK_CERTIFICATES
+        ));
     }
     Ok(())
 }
@@ -85,6 +144,7 @@ fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
 /// The service that a manifest describes, if it breaks no rule and takes nothing of another's.
 pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
     check(manifest)?;
+    check_callback(manifest)?;
     check_signing_names(tx, manifest)?;
     let mut templates = std::collections::BTreeMap::new();
     for template in &manifest.roles {
@@ -102,6 +162,7 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         templates,
         forward: manifest.forward.clone(),
         usage: manifest.usage,
+        callback: manifest.callback.clone(),
         created_ms: tx.now(),
     })
 }

@@ -112,6 +112,36 @@ pub enum UsageSource {
     Registry,
 }
 
+/// What a callback answers to, and what its answer is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contract {
+    /// It refuses new uses itself, under the epoch it is told, and is told how the deletion ended.
+    Fenced,
+    /// It says whether the role is used at the moment.
+    Ask,
+    /// As `ask`, in the form in which RAM asks the services of Alibaba Cloud. [src: ALIBABA.md 3.4]
+    Alibaba,
+}
+
+/// Where a service is asked whether a role of it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callback {
+    /// The address; with `{region}` in it each region is asked for itself.
+    pub url: String,
+    /// What it answers to.
+    pub contract: Contract,
+    /// SHA-256 fingerprints, in hexadecimal, of certificates of which one must stand in the address's chain; without
+    /// any, the authorities that the server's machine trusts decide.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub certificates: BTreeSet<String>,
+    /// That the operator accepts that a role may go although a use began at that very moment: an answer alone, with
+    /// neither a fence nor a registry, cannot exclude it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_racy_delete: bool,
+}
+
 /// A linked service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
@@ -132,6 +162,9 @@ pub struct Service {
     pub forward: Documents,
     /// How use of its roles is known.
     pub usage: UsageSource,
+    /// Where it is asked, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
     /// When it was registered, in milliseconds since 1970.
     pub created_ms: i64,
 }

@@ -70,6 +70,7 @@ pub struct State {
     open_tasks: OrdMap<RoleId, TaskId>,
     ended_tasks: OrdMap<AccountId, OrdSet<(i64, TaskId)>>,
     uses: OrdMap<Used, Arc<LastUse>>,
+    notices: OrdMap<RoleId, Arc<Notice>>,
     nonces: OrdMap<NonceDigest, i64>,
     nonce_ends: OrdSet<(i64, NonceDigest)>,
     clock_ms: i64,
@@ -156,6 +157,7 @@ impl State {
                 self.group_ids.insert(r.id.clone(), at.clone());
                 self.groups.insert(at, Arc::new(r));
             }
+            Row::Notice(r) => drop(self.notices.insert(r.role.clone(), Arc::new(r))),
             Row::OidcProvider(r) => {
                 self.oidc_providers.insert((r.account.clone(), r.name.folded()), Arc::new(r));
             }
@@ -241,6 +243,7 @@ impl State {
                 }
             }
             Key::Clock() | Key::Installation() => {}
+            Key::Notice(_, role) => drop(self.notices.remove(role)),
             Key::OidcProvider(account, name) => {
                 self.oidc_providers.remove(&(account.clone(), name.clone()));
             }
@@ -600,6 +603,16 @@ impl State {
         self.uses.get(used)
     }
 
+    /// What a role's service is still to be told.
+    pub fn notice(&self, role: &RoleId) -> Option<&Arc<Notice>> {
+        self.notices.get(role)
+    }
+
+    /// What all services are still to be told.
+    pub fn notices(&self) -> impl Iterator<Item = &Arc<Notice>> {
+        self.notices.values()
+    }
+
     /// Whether a request was taken before, and is remembered.
     pub fn knows_nonce(&self, digest: &NonceDigest) -> bool {
         self.nonces.contains_key(digest)
@@ -646,6 +659,7 @@ impl State {
                 Row::Use(UseRow { used: used.clone(), last: (**last).clone() })
             }),
         );
+        rows.extend(self.notices.values().map(|r| Row::Notice((**r).clone())));
         let nonces = self.nonces.iter();
         rows.extend(nonces.map(|(digest, until_ms)| {
             Row::Nonce(Nonce { digest: digest.clone(), until_ms: *until_ms })

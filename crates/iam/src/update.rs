@@ -110,6 +110,10 @@ pub fn remove(tx: &mut Tx<'_>, name: &ServiceName) -> Result<Output, Error> {
     for key in keys {
         access_key::remove(tx, &key);
     }
+    let notices: Vec<_> = tx.state().notices().filter(|n| n.service == *name).cloned().collect();
+    for notice in notices {
+        tx.delete(Key::Notice(notice.account.clone(), notice.role.clone()));
+    }
     tx.delete(Key::Service(name.clone()));
     Ok(Output::Service(found))
 }
@@ -180,6 +184,17 @@ fn check_roles(tx: &Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> {
                 "role `{principal}` cannot lose its policy in the language of {arn}"
             )));
         }
+        // Until every use is in the registry, the service alone knows of it.
+        let fences = |service: &Service| {
+            service.callback.as_ref().map(|callback| callback.contract == Contract::Fenced)
+        };
+        let registered = |service: &Service| service.usage == UsageSource::Registry;
+        if fences(new) < fences(old) && !(registered(old) && registered(new)) {
+            return Err(conflict(format!(
+                "`callback` cannot leave or lose its fence while {arn} exists; \
+                 tell its uses to the registry first"
+            )));
+        }
         for usage in tx.state().usages_of(&row.id) {
             if new.usage == UsageSource::Sessions || !new.regions.contains(&usage.region) {
                 return Err(conflict(format!(
@@ -228,6 +243,8 @@ fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
     setting("hosts", list(&old.hosts), list(&new.hosts));
     setting("regions", regions(&old.regions), regions(&new.regions));
     setting("usage", word(&old.usage), word(&new.usage));
+    let callback = |service: &Service| service.callback.as_ref().map(word).unwrap_or_default();
+    setting("callback", callback(old), callback(new));
     for (name, dialect) in
         [("forward.policy", Dialect::Aws), ("forward.ram_policy", Dialect::Alibaba)]
     {

@@ -393,7 +393,7 @@ fn row_23_27_sample_pass_one_role() {
 #[test]
 fn row_26_a_service_registers_itself_once_with_the_operators_token() {
     let (mut world, people) = world();
-    let command = Command::EnrolService { service: t("new.example.com") };
+    let command = Command::EnrolService { service: t("new.example.com"), callback: None };
     let Output::Enrolment { token, .. } = world.ok(&Caller::Operator, command) else {
         panic!("no token")
     };

@@ -4,6 +4,7 @@
 //! The way of a request: `listener` (sockets, limits) → `server` (dialect, authentication) →
 //! `engine` (snapshot or writer) → `iam::handle`. Rules are in `iam`, texts in `wire`.
 
+mod callbacks;
 mod cli;
 mod clock;
 mod engine;
@@ -13,6 +14,7 @@ mod jwt;
 mod keys;
 mod listener;
 mod node;
+mod outward;
 #[cfg(test)]
 mod power;
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! A running server put together: engine, reconciler, listeners, and their end.
 
+use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::inject::Inject;
 use crate::issuers::Issuers;
 use crate::listener::{self, Listeners};
-use crate::reconciler;
+use crate::outward::Outward;
+use crate::reconciler::Reconciler;
 use crate::server::{Auth, Server};
 use crate::tls::Tls;
 use iam::rows::Row;
 use iam::seal::Keyring;
+use ipnet::IpNet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct Settings {
     pub auth: Auth,
     /// Whether keys of providers of identities are fetched from addresses that are not public, too.
     pub private_issuers: bool,
+    /// Networks, beside the public ones, in which linked services are asked about their roles.
+    pub callback_networks: Vec<IpNet>,
     /// What a reset leaves; only `dev` has one.
     pub reset: Option<Vec<Row>>,
     /// Faults that are shown on demand; only `dev` has any.
@@ -39,6 +44,7 @@ pub struct Settings {
 /// A server that listens and does not answer yet.
 pub struct Node<S> {
     server: Arc<Server<S>>,
+    callbacks: Arc<Callbacks>,
     listeners: Listeners,
     writer: std::thread::JoinHandle<()>,
     signals: [Signal; 2],
@@ -56,10 +62,12 @@ impl<S: Store> Node<S> {
         let tcp = settings.tcp;
         let address = tcp.local_addr().map_err(|e| e.to_string())?;
         let operator = settings.socket.as_deref().map(bind_operator).transpose()?;
+        let outward = Arc::new(Outward::default());
+        let callbacks = Callbacks::new(outward.clone(), settings.callback_networks, address);
         let server = Arc::new(Server {
             engine,
             auth: settings.auth,
-            issuers: Issuers::new(settings.private_issuers),
+            issuers: Issuers::new(outward.clone(), settings.private_issuers),
             reset: settings.reset,
             inject: settings.inject,
         });
@@ -68,6 +76,7 @@ impl<S: Store> Node<S> {
         let signals = [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?];
         Ok(Self {
             server,
+            callbacks: Arc::new(callbacks),
             listeners: Listeners { tcp, tls: settings.tls, operator },
             writer,
             signals,
@@ -103,7 +112,7 @@ impl<S: Store> Node<S> {
     pub async fn run(self) -> Result<(), String> {
         let (stop, stopped) = watch::channel(false);
         let engine = self.server.engine.clone();
-        let worker = tokio::spawn(reconciler::run(engine.clone()));
+        let worker = tokio::spawn(Reconciler::new(engine.clone(), self.callbacks).run());
         let watched = engine.clone();
         let [mut term, mut int] = self.signals;
         let signal = tokio::spawn(async move {

@@ -6,9 +6,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::reconciler;
+use crate::outward::Outward;
+use crate::reconciler::Reconciler;
 use crate::seed::Seed;
 use iam::caller::{Call, Caller, Source, authenticate};
 use iam::command::*;
@@ -84,6 +86,12 @@ impl World {
             counts: Counts::default(),
         };
         (Arc::new(world), writer)
+    }
+
+    fn reconciler(&self) -> Reconciler<Embedded> {
+        let own = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+        let callbacks = Callbacks::new(Arc::new(Outward::default()), Vec::new(), own);
+        Reconciler::new(self.engine.clone(), Arc::new(callbacks))
     }
 
     async fn call(&self, key: &KeyId, command: Command) -> Result<Output, Error> {
@@ -279,7 +287,7 @@ fn atk_f20_f23_f29_races_on_one_role_keep_every_invariant() {
     runtime.block_on(async {
         let disk = Disk::new();
         let (world, writer) = World::start(disk.clone()).await;
-        let worker = tokio::spawn(reconciler::run(world.engine.clone()));
+        let worker = tokio::spawn(world.reconciler().run());
         let mut final_before = BTreeMap::new();
         let mut clock_dice = Dice(1);
         for round in 0..rounds(200) {
@@ -304,8 +312,9 @@ fn atk_f20_f23_f29_races_on_one_role_keep_every_invariant() {
             world.remove(&resource).await;
         }
         world.clock.set(world.clock.now_ms() + 2_000_000);
+        let mut reconciler = world.reconciler();
         while world.engine.state().open_tasks().next().is_some() {
-            reconciler::pass(&world.engine).await;
+            reconciler.pass().await;
         }
         world.check(&mut final_before);
         worker.abort();

@@ -280,6 +280,7 @@ fn told_token(wrong: Wrong) -> Fault {
 
 /// Work of the server itself, which no account asked for.
 fn is_ours(operation: &str) -> bool {
-    let own = [Operation::RecordUse, Operation::Sweep, Operation::StepDeletion];
+    let own =
+        [Operation::RecordUse, Operation::Sweep, Operation::StepDeletion, Operation::SettleNotice];
     own.iter().any(|o| o.facts().name == operation)
 }

@@ -81,6 +81,7 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
         templates: BTreeMap::from([(principal, template)]),
         forward: Documents::default(),
         usage: UsageSource::Sessions,
+        callback: None,
         created_ms: 0,
     })
 }

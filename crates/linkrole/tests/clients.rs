@@ -56,6 +56,7 @@ clients! {
     vendors_services_on_disk: "test_vendors" on "disk";
     services_and_their_tenants_in_memory: "test_services" on "dev";
     services_and_their_tenants_on_disk: "test_services" on "disk";
+    callbacks_of_services_in_memory: "test_callbacks" on "dev";
     agent_in_memory: "test_agent" on "dev";
     faults_on_demand: "test_inject" on "none";
     edges_of_the_server_on_disk: "test_edge" on "disk";

@@ -5,6 +5,7 @@
 
 pub mod alibaba;
 pub mod aws;
+pub mod callback;
 pub mod clock;
 pub mod http;
 mod mac;

@@ -1,7 +1,9 @@
 //! Manifests: what a linked service says of itself, in TOML or JSON. Unknown members are errors.
 
 use iam::command::Manifest;
-use iam::rows::{DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource};
+use iam::rows::{
+    Callback, DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource,
+};
 use iam::text::*;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,9 @@ pub struct ManifestText {
     /// How use of its roles is known.
     #[serde(default)]
     pub usage: UsageSource,
+    /// Where it is asked whether its roles are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
     /// What it may call onward in its callers' names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<ForwardText>,
@@ -103,6 +108,7 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         hosts: read.hosts.clone(),
         regions: read.regions.iter().map(|r| field("regions", r)).collect::<Result<_, _>>()?,
         usage: read.usage,
+        callback: read.callback.clone(),
         roles,
         service,
     })
@@ -191,6 +197,7 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         hosts: service.hosts.clone(),
         regions: service.regions.iter().map(ToString::to_string).collect(),
         usage: service.usage,
+        callback: service.callback.clone(),
         forward: (service.forward != Documents::default()).then_some(forward),
         roles: roles.collect(),
     }

@@ -152,6 +152,8 @@ struct Reconcile {
 #[serde(deny_unknown_fields)]
 struct Enrol {
     service: ServiceName,
+    #[serde(default)]
+    callback: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -333,7 +335,8 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
             Command::ReconcileUsage { target, region, after_version, resources }.into()
         }
         "/v1/services/enrol" => {
-            Command::EnrolService { service: read::<Enrol>(body)?.service }.into()
+            let Enrol { service, callback } = read(body)?;
+            Command::EnrolService { service, callback }.into()
         }
         "/v1/services/register" => {
             let ask: Register = read(body)?;

@@ -193,8 +193,10 @@ fn atk_h09_no_secret_enters_the_trail() {
     if let Output::Session { credentials, .. } = session {
         canaries.extend([credentials.secret.expose().to_owned(), credentials.token]);
     }
-    let enrolled =
-        world.ok(&Caller::Operator, Command::EnrolService { service: t("n.example.com") });
+    let enrolled = world.ok(
+        &Caller::Operator,
+        Command::EnrolService { service: t("n.example.com"), callback: None },
+    );
     let Output::Enrolment { token, .. } = enrolled else { panic!("no token") };
     canaries.push(token.expose().to_owned());
     let registration = Command::RegisterService {

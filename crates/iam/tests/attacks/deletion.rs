@@ -26,6 +26,7 @@ fn step_of(task: &DeletionTask, step: Step) -> Command {
         attempt: task.attempt,
         epoch: task.fence_epoch,
         step,
+        answers: Vec::new(),
     })
 }
 

@@ -3,6 +3,9 @@
 //! a deletion's steps also in `tests/model`, the sealed values in `src/seal.rs`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+#[path = "../common/asked.rs"]
+mod asked;
+mod callbacks;
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -178,6 +178,7 @@ pub fn manifest(service: &str, signing: &str, roles: Vec<Template>) -> Manifest 
         hosts: BTreeSet::from([format!("{signing}.local")]),
         regions: BTreeSet::from([t("north-1"), t("south-1")]),
         usage: UsageSource::Registry,
+        callback: None,
         forward: match service {
             BACKUP => Documents {
                 aws: Some(allow("storage:*", "*")),

@@ -4,6 +4,8 @@
 //! matrix in `corpus/access/matrix.txt` has its row (written with `LINKROLE_UPDATE=1`).
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
+#[path = "../common/asked.rs"]
+mod asked;
 #[path = "../common/mod.rs"]
 mod common;
 mod sample;

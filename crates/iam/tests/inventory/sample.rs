@@ -1,8 +1,11 @@
 //! One representative call for every operation, on a world in which it makes sense.
 
+use crate::asked::*;
 use crate::common::*;
+use iam::callback::{self, Answer};
 use iam::caller::Caller;
 use iam::command::*;
+use iam::deletion;
 use iam::operations::Operation;
 use iam::output::*;
 use iam::rows::*;
@@ -24,6 +27,7 @@ pub struct Fixture {
     task: TaskId,
     /// The one-time token of the service `new.example.com`.
     token: String,
+    notice: Notice,
 }
 
 impl Fixture {
@@ -116,18 +120,42 @@ impl Fixture {
             templates: BTreeMap::from([(t("fact.example.com"), fact)]),
             forward: Documents::default(),
             usage: UsageSource::Sessions,
+            callback: None,
             created_ms: 0,
         };
         world.ok(&Caller::System, Command::StockServices { services: Box::new(vec![fact]) });
         world.service(manifest("idle.example.com", "idle", Vec::new()));
+        // A fence that was lifted, of which its service is to hear.
+        let fenced = fencing("fence.example.com", "ExampleFence", UsageSource::Registry);
+        world.service(fenced);
+        world.linked(&root, "fence.example.com");
+        let lifted = world.submit(&root, "AWSServiceRoleForExampleFence");
+        while let Some(mut step) = deletion::next_step(&world.task(&lifted), world.now_ms) {
+            if step.step == Step::Check {
+                let question = callback::inquiry(&world.state, &step).unwrap();
+                step.answers = vec![Answer { region: None, reply: Ok(unused(&question)) }];
+            }
+            world.ok(&Caller::System, Command::StepDeletion(step));
+        }
+        let notice = world.state.notices().next().cloned().unwrap();
         let policy = allow("storage:*", "*").text().to_owned();
         world.ok(&root, Command::PutServiceCeiling { principal: t(VAULT), policy });
-        let enrol = Command::EnrolService { service: t("new.example.com") };
+        let enrol = Command::EnrolService { service: t("new.example.com"), callback: None };
         let Output::Enrolment { token, .. } = world.ok(&Caller::Operator, enrol) else {
             panic!("no token")
         };
         let token = token.expose().to_owned();
-        Self { world, people, inactive, role_session, linked_session, key, task, token }
+        Self {
+            world,
+            people,
+            inactive,
+            role_session,
+            linked_session,
+            key,
+            task,
+            token,
+            notice: (*notice).clone(),
+        }
     }
 }
 
@@ -408,7 +436,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::ListUsage => C::ListUsage { target: own_role() },
         O::RetireServiceLinkedRole => C::RetireServiceLinkedRole { target: own_role() },
         O::ReleaseSessions => C::ReleaseSessions { target: own_role() },
-        O::EnrolService => C::EnrolService { service: t("next.example.com") },
+        O::EnrolService => C::EnrolService { service: t("next.example.com"), callback: None },
         O::RegisterService => C::RegisterService {
             token: Some(fixture.token.clone()),
             manifest: Box::new(manifest("new.example.com", "new", Vec::new())),
@@ -444,7 +472,9 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             attempt: 0,
             epoch: None,
             step: Step::Claim,
+            answers: Vec::new(),
         }),
+        O::SettleNotice => C::SettleNotice(fixture.notice.clone()),
         O::RecordUse => C::RecordUse {
             uses: vec![(
                 Used::Key(fixture.key.clone()),

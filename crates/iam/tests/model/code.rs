@@ -478,7 +478,13 @@ impl<K: Keeper> Sim<K> {
     fn forced(&mut self, worker: usize, step: Step) {
         let Some(task) = self.workers.get(worker).cloned().flatten() else { return };
         let epoch = task.fence_epoch;
-        let step = DeletionStep { task: task.id.clone(), attempt: task.attempt, epoch, step };
+        let step = DeletionStep {
+            task: task.id.clone(),
+            attempt: task.attempt,
+            epoch,
+            step,
+            answers: Vec::new(),
+        };
         let after = self.send(&step);
         self.remember(worker, after);
     }
@@ -502,7 +508,13 @@ impl<K: Keeper> Sim<K> {
                 continue;
             }
             let (id, step) = (task.id.clone(), Step::Commit);
-            self.send(&DeletionStep { task: id, attempt: task.attempt, epoch, step });
+            self.send(&DeletionStep {
+                task: id,
+                attempt: task.attempt,
+                epoch,
+                step,
+                answers: Vec::new(),
+            });
         }
     }
 

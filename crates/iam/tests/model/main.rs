@@ -6,12 +6,18 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     reason = "tests may fail loudly and tell what they counted"
 )]
 
+mod asked;
 mod code;
+#[path = "../common/asked.rs"]
+mod common_asked;
 mod design;
+use code::common;
 mod persisted;
+mod regions;
 
 /// The number of traces to run: what the environment says, else this.
 fn traces(default: u64) -> u64 {
@@ -22,6 +28,11 @@ fn traces(default: u64) -> u64 {
 #[test]
 fn atk_f20_the_sound_designs_hold_and_the_bad_ones_are_refuted() {
     design::check_all();
+}
+
+#[test]
+fn atk_f20_atk_f32_the_sound_design_with_two_regions_holds_and_its_mistakes_are_refuted() {
+    regions::check_all();
 }
 
 #[test]
@@ -37,4 +48,11 @@ fn the_code_holds_the_invariants_across_power_losses() {
     println!("the code, on a disk: {tally}; {losses}");
     tally.check();
     losses.check();
+}
+
+#[test]
+fn atk_f20_atk_f21_the_code_holds_the_invariants_when_the_service_is_asked() {
+    let tally = asked::run_traces(traces(6_000));
+    println!("the code, asking: {tally}");
+    tally.check();
 }

@@ -5,6 +5,7 @@ use crate::node::{Node, Settings};
 use crate::seed::{KeyPair, Seed};
 use crate::server::Auth;
 use clap::Args;
+use ipnet::IpNet;
 use policy::Dialect;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,9 @@ pub struct ServeArgs {
     /// Fetch keys of identity providers from private and loopback addresses too
     #[arg(long)]
     private_issuers: bool,
+    /// Ask linked services about their roles in this network too, like 10.0.0.0/8; without, at public addresses only
+    #[arg(long, value_name = "NETWORK")]
+    callback_network: Vec<IpNet>,
 }
 
 /// What the settings file may say.
@@ -75,6 +79,9 @@ struct ConfigFile {
     /// Whether keys of identity providers are fetched from addresses that are not public, too.
     #[serde(default)]
     private_issuers: bool,
+    /// Networks, beside the public ones, in which linked services are asked about their roles.
+    #[serde(default)]
+    callback_network: Vec<IpNet>,
     /// Whether the clouds' own services are known too.
     #[serde(default)]
     vendor_services: bool,
@@ -173,6 +180,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             socket: Some(directory.join(SOCKET)),
             auth: Auth::Enforce,
             private_issuers: args.private_issuers || config.private_issuers,
+            callback_networks: [args.callback_network, config.callback_network].concat(),
             reset: None,
             inject: crate::inject::Inject::default(),
         };

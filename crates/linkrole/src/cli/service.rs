@@ -16,6 +16,9 @@ pub enum ServiceCommand {
     Enrol {
         /// The service's principal
         service: String,
+        /// The address at which the service may be asked whether its roles are used; `{region}` in it is replaced
+        #[arg(long, value_name = "URL")]
+        callback: Option<String>,
         /// Write the token to this new file, mode 600, instead of printing it
         #[arg(long)]
         token_file: Option<PathBuf>,
@@ -82,9 +85,10 @@ pub enum ServiceCommand {
 /// Carries out a command.
 pub fn run(command: ServiceCommand, output: Output) -> Result<(), String> {
     match command {
-        ServiceCommand::Enrol { service, token_file, operator } => {
+        ServiceCommand::Enrol { service, callback, token_file, operator } => {
             let remote = Remote::operator(&operator)?;
-            let made = remote.post("/v1/services/enrol", &json!({ "service": service }))?;
+            let body = json!({ "service": service, "callback": callback });
+            let made = remote.post("/v1/services/enrol", &body)?;
             match token_file {
                 Some(file) => {
                     crate::keys::write_private(&file, output::text(&made, "/token").as_bytes())?;

@@ -187,7 +187,10 @@ class Server:
 
     def service(self, manifest):
         """Registers a linked service by an enrolment token; answers its keys."""
-        token = self.must("/v1/services/enrol", {"service": manifest["service"]})["token"]
+        enrol = {"service": manifest["service"]}
+        if "callback" in manifest:
+            enrol["callback"] = manifest["callback"]["url"]
+        token = self.must("/v1/services/enrol", enrol)["token"]
         body = json.dumps({"token": token, "manifest": manifest})
         status, made = self.send("/v1/services/register", body,
                                  {"content-type": "application/json"})

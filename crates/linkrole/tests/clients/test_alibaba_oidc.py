@@ -1,11 +1,9 @@
 """Providers of identities by OpenID Connect, and roles assumed with their tokens, against a real issuer over TLS."""
 
 import base64
-import datetime
 import hashlib
 import hmac
 import http.server
-import ipaddress
 import json
 import os
 import secrets
@@ -24,11 +22,10 @@ from alibabacloud_ims20190815 import models as ims_models
 from alibabacloud_ram20150501 import models as ram_models
 from alibabacloud_ram20150501.client import Client as Ram
 from alibabacloud_tea_openapi import models as openapi
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+import certificates
 from alibaba import AlibabaCase, unseen
 from harness import Keys
 
@@ -44,38 +41,14 @@ def number64(number):
     return text64(number.to_bytes((number.bit_length() + 7) // 8, "big"))
 
 
-def certificate(subject, key, issuer, issuer_key, is_authority):
-    named = lambda text: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (x509.CertificateBuilder().subject_name(named(subject)).issuer_name(named(issuer))
-            .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True))
-    if not is_authority:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-    return made.sign(issuer_key, hashes.SHA256())
-
-
 class Issuer:
     """An issuer of tokens with a certificate of its own authority, whose answers can be changed."""
 
     def __init__(self, case):
-        authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        authority = certificate("authority", authority_key, "authority", authority_key, True)
-        leaf = certificate("issuer", key, "authority", authority_key, False)
-        self.fingerprint = authority.fingerprint(hashes.SHA1()).hex()
         folder = tempfile.TemporaryDirectory()
         case.addCleanup(folder.cleanup)
-        chain, private = (os.path.join(folder.name, name) for name in ("chain.pem", "key.pem"))
-        with open(chain, "wb") as file:
-            for one in (leaf, authority):
-                file.write(one.public_bytes(serialization.Encoding.PEM))
-        with open(private, "wb") as file:
-            file.write(key.private_bytes(serialization.Encoding.PEM,
-                                         serialization.PrivateFormat.PKCS8,
-                                         serialization.NoEncryption()))
+        made = certificates.chain(folder.name)
+        self.fingerprint = made.sha1
         self.key = rsa.generate_private_key(65537, 2048)
         self.asked = []
         issuer = self
@@ -97,7 +70,7 @@ class Issuer:
         # A client that does not trust us ends the connection; that is what some tests want.
         self.server.handle_error = lambda *_: None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain, private)
+        context.load_cert_chain(made.chain, made.private)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
                                                  do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
