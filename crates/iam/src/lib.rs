@@ -26,6 +26,7 @@ pub mod limits;
 pub mod linked;
 pub mod listing;
 pub mod managed_policy;
+pub mod names;
 pub mod operations;
 pub mod output;
 mod policy_text;

@@ -325,9 +325,7 @@ pub fn linked_template<'a>(
     if path.as_str() != linked::RESERVED_PATH {
         return None;
     }
-    let folded = name.folded();
-    let mut templates = tx.state().services().flat_map(|s| s.templates.values());
-    templates.find(|t| t.policy.folded() == folded && t.is_offered_in(dialect))
+    tx.state().template_of_policy(dialect, &name.folded()).map(|(_, template)| template)
 }
 
 /// A customer policy of this account, to be altered. A policy of another account is missing, and

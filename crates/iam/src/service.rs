@@ -86,13 +86,15 @@ fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
 pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
     check(manifest)?;
     check_signing_names(tx, manifest)?;
-    let mut templates = std::collections::BTreeMap::new();
-    for template in &manifest.roles {
-        check_template(tx, manifest, template)?;
-        if templates.insert(template.principal.clone(), template.clone()).is_some() {
-            return Err(invalid("roles", format!("`{}` defines two roles", template.principal)));
-        }
+    let mut names = tx.state().names().clone();
+    if let Some(old) = tx.state().service(&manifest.service) {
+        names.remove(old);
     }
+    for template in &manifest.roles {
+        check_template(manifest, template)?;
+        names.take(&manifest.service, template)?;
+    }
+    let templates = manifest.roles.iter().map(|t| (t.principal.clone(), t.clone())).collect();
     Ok(Service {
         name: manifest.service.clone(),
         display_name: manifest.display_name.clone(),
@@ -137,8 +139,8 @@ fn stock(tx: &mut Tx<'_>, services: &[Service]) -> Result<Output, Error> {
     let mut added = 0u32;
     for service in services {
         let is_new = check_free(tx, &service.name).is_ok();
-        let names = service.templates.values();
-        if is_new && names.into_iter().all(|template| names_are_free(tx, service, template)) {
+        let is_free = |template: &Template| tx.state().names().check(template).is_ok();
+        if is_new && service.templates.values().all(is_free) {
             tx.put(Row::Service(Service { created_ms: tx.now(), ..service.clone() }));
             added += 1;
         }
@@ -147,14 +149,8 @@ fn stock(tx: &mut Tx<'_>, services: &[Service]) -> Result<Output, Error> {
     Ok(Output::Done)
 }
 
-fn names_are_free(tx: &Tx<'_>, service: &Service, template: &Template) -> bool {
-    let others = tx.state().services().filter(|other| other.name != service.name);
-    let mut others = others.flat_map(|other| other.templates.values());
-    !others.any(|other| clash(other, template).is_some())
-}
-
 fn check_free(tx: &Tx<'_>, service: &ServiceName) -> Result<(), Error> {
-    if tx.state().service(service).is_some() || tx.state().template(service).is_some() {
+    if tx.state().names().service(service).is_some() {
         return Err(Error::Taken { what: "service", name: service.to_string() });
     }
     Ok(())
@@ -216,7 +212,7 @@ fn check_signing_names(tx: &Tx<'_>, manifest: &Manifest) -> Result<(), Error> {
     }
 }
 
-fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Result<(), Error> {
+fn check_template(manifest: &Manifest, template: &Template) -> Result<(), Error> {
     // A principal of a service is the service or a name under it: none can speak for another.
     let own = template.principal == manifest.service
         || template.principal.as_str().ends_with(&format!(".{}", manifest.service));
@@ -240,43 +236,7 @@ fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Resu
             format!("expected a name without `_`; found `{}`", template.role),
         ));
     }
-    let holder = tx.state().service(&template.principal);
-    if holder.is_some_and(|holder| holder.name != manifest.service) {
-        return Err(taken("principal", template.principal.as_str()));
-    }
-    let others = tx.state().services().filter(|s| s.name != manifest.service);
-    let others = others.flat_map(|s| s.templates.values());
-    let siblings = manifest.roles.iter().filter(|other| !std::ptr::eq(*other, template));
-    for other in others.chain(siblings) {
-        if other.principal == template.principal {
-            return Err(taken("principal", template.principal.as_str()));
-        }
-        if let Some(error) = clash(other, template) {
-            return Err(error);
-        }
-    }
     Ok(())
-}
-
-/// What two templates have in common that no two may have, in a dialect in which both are offered.
-fn clash(other: &Template, template: &Template) -> Option<Error> {
-    let both =
-        |dialect: &Dialect| other.is_offered_in(*dialect) && template.is_offered_in(*dialect);
-    if ![Dialect::Aws, Dialect::Alibaba].iter().any(both) {
-        return None;
-    }
-    // The same name, or one that a suffix of the other would make.
-    let begins = |base: &Template, name: &Template| {
-        let head = name.role.get(..base.role.len());
-        let rest = name.role.get(base.role.len()..).unwrap_or_default();
-        head.is_some_and(|head| head.eq_ignore_ascii_case(&base.role))
-            && (rest.is_empty() || (base.suffix == SuffixRule::Optional && rest.starts_with('_')))
-    };
-    if begins(other, template) || begins(template, other) {
-        return Some(taken("role", &template.role));
-    }
-    let same = other.policy.as_str().eq_ignore_ascii_case(template.policy.as_str());
-    same.then(|| taken("policy", template.policy.as_str()))
 }
 
 fn taken(what: &'static str, name: &str) -> Error {

@@ -46,14 +46,10 @@ pub fn update(tx: &mut Tx<'_>, manifest: &Manifest, store: bool) -> Result<Outpu
 /// manifest says what its policies are.
 pub fn import(tx: &mut Tx<'_>, asked: &ImportedPolicy) -> Result<Output, Error> {
     let dialect = asked.document.document().dialect();
-    let fits =
-        |t: &&Template| t.policy.folded() == asked.policy.folded() && t.is_offered_in(dialect);
-    let found = tx.state().services().find_map(|service| {
-        let template = service.templates.values().find(fits)?;
-        Some((service.clone(), template.clone()))
-    });
+    let found = tx.state().template_of_policy(dialect, &asked.policy.folded());
     let missing = || Error::NoSuchEntity(Entity::Policy(asked.policy.to_string()));
-    let (old, template) = found.ok_or_else(missing)?;
+    let (old, template) =
+        found.map(|(service, template)| (service.clone(), template.clone())).ok_or_else(missing)?;
     if tx.state().keys_of(&KeyOwner::Service(old.name.clone())).next().is_some() {
         return Err(Error::Invalid {
             field: "policy",

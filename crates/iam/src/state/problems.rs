@@ -3,6 +3,7 @@
 //! Not here: what a call may do; these are the facts that all calls together must keep.
 
 use super::{EntityRef, State};
+use crate::names::Names;
 use crate::rows::*;
 use crate::text::RoleId;
 
@@ -210,6 +211,7 @@ fn indexes(state: &State, found: &mut Vec<String>) {
     same("linked roles", state.linked.len() == linked);
     let open = state.tasks.values().filter(|t| t.is_open()).count();
     same("open tasks", state.open_tasks.len() == open);
-    let principals: usize = state.services.values().map(|s| s.templates.len()).sum();
-    same("principals", state.principals.len() == principals);
+    let mut names = Names::default();
+    state.services.values().for_each(|service| names.add(service));
+    same("names of services", state.names == names);
 }
