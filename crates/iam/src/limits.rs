@@ -110,3 +110,5 @@ pub const ENROLMENT_MS: i64 = 3_600_000;
 /// The session ledger moves in steps of this many milliseconds, so that it is written about once
 /// in that time per role.
 pub const LEDGER_STEP_MS: i64 = 60_000;
+/// Texts on one page of the exported catalogue, in bytes; the last service of a page may go beyond.
+pub const CATALOG_PAGE: usize = 1 << 20;

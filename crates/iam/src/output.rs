@@ -259,6 +259,15 @@ pub struct PreviewView {
     pub terms: ServiceTerms,
 }
 
+/// A service, with whether it runs here; of those known from facts none does.
+#[derive(Clone, Debug)]
+pub struct CatalogEntry {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Whether it has keys, so that its manifest says what it may do.
+    pub runs_here: bool,
+}
+
 /// What a manifest changes in a registered service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceChange {
@@ -414,6 +423,10 @@ pub enum Output {
     },
     Services(Vec<Arc<Service>>),
     Service(Arc<Service>),
+    Catalog {
+        entries: Vec<CatalogEntry>,
+        next: Option<ServiceName>,
+    },
     Account {
         account: Arc<Account>,
         key: Arc<AccessKey>,

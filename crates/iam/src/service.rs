@@ -34,6 +34,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
                 tx.state().service(&name).or_else(|| tx.state().template(&name).map(|t| t.0));
             Ok(Output::Service(found.cloned().ok_or_else(missing)?))
         }
+        C::ExportCatalog { after } => Ok(export(tx, after.as_ref())),
         C::StockServices { services } => stock(tx, services),
         C::DiffService { manifest } => update::update(tx, manifest, false),
         C::UpdateService { manifest } => update::update(tx, manifest, true),
@@ -131,6 +132,29 @@ fn new_key(tx: &mut Tx<'_>, name: &ServiceName, revoke: bool) -> Result<Output, 
     }
     let (key, secret) = access_key::make(tx, owner)?;
     Ok(Output::Registered { service, key, secret })
+}
+
+/// All services in order of their names, after one of them, as many as make a page.
+fn export(tx: &Tx<'_>, after: Option<&ServiceName>) -> Output {
+    let mut entries: Vec<CatalogEntry> = Vec::new();
+    let mut size = 0;
+    for service in tx.state().services().filter(|s| after.is_none_or(|after| s.name > *after)) {
+        if size > limits::CATALOG_PAGE {
+            let next = entries.last().map(|entry| entry.service.name.clone());
+            return Output::Catalog { entries, next };
+        }
+        let documents = service.templates.values().filter_map(|t| t.versions.get(&t.version));
+        let texts = documents.flat_map(|d| [&d.aws, &d.alibaba]).flatten();
+        size += texts.map(|text| text.text().len()).sum::<usize>();
+        let runs_here = runs_here(tx, &service.name);
+        entries.push(CatalogEntry { service: service.clone(), runs_here });
+    }
+    Output::Catalog { entries, next: None }
+}
+
+/// Whether a service has keys; one that is known from facts has none.
+pub fn runs_here(tx: &Tx<'_>, service: &ServiceName) -> bool {
+    tx.state().keys_of(&KeyOwner::Service(service.clone())).next().is_some()
 }
 
 /// Adds services that are known from facts and run nowhere: without keys, so that nobody can speak for them.

@@ -50,7 +50,7 @@ pub fn import(tx: &mut Tx<'_>, asked: &ImportedPolicy) -> Result<Output, Error> 
     let missing = || Error::NoSuchEntity(Entity::Policy(asked.policy.to_string()));
     let (old, template) =
         found.map(|(service, template)| (service.clone(), template.clone())).ok_or_else(missing)?;
-    if tx.state().keys_of(&KeyOwner::Service(old.name.clone())).next().is_some() {
+    if service::runs_here(tx, &old.name) {
         return Err(Error::Invalid {
             field: "policy",
             message: format!(

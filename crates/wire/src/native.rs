@@ -644,6 +644,7 @@ fn body(output: &Output) -> Value {
         // Those before, and the rest that has no path in this dialect.
         Output::Role(_)
         | Output::Preview(_)
+        | Output::Catalog { .. }
         | Output::Terms(_)
         | Output::ServiceChange(_)
         | Output::User(_)

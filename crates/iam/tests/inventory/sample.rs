@@ -432,6 +432,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         })),
         O::CreateServiceKey => C::CreateServiceKey { service: t(OTHER), revoke: true },
         O::RemoveService => C::RemoveService { service: t("idle.example.com") },
+        O::ExportCatalog => C::ExportCatalog { after: None },
         O::ListServices => C::ListServices,
         O::GetService => C::GetService { service: BACKUP.into() },
         O::CreateAccount => {

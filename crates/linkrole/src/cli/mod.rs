@@ -19,6 +19,8 @@ mod remote;
 mod serve;
 mod service;
 mod slr;
+mod sources;
+mod verify;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use output::Output;
