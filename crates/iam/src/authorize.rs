@@ -639,7 +639,7 @@ fn managed(
             Some((row.name.to_string(), version.document.clone()))
         }
         PolicyRef::System { path, name } => {
-            let ours = crate::catalog::system_policy(dialect, path, name)?;
+            let ours = crate::offered::system_policy(state, dialect, path, name)?;
             Some((name.to_string(), ours.document.clone()))
         }
     }

@@ -27,6 +27,7 @@ pub mod linked;
 pub mod listing;
 pub mod managed_policy;
 pub mod names;
+pub mod offered;
 pub mod operations;
 pub mod output;
 mod policy_text;

@@ -3,16 +3,19 @@
 //! An index that [`crate::state::State`] keeps over its services, so that every question costs the same however many
 //! services there are. Not here: which names a manifest may ask for at all ([`crate::service`]).
 
+use crate::catalog;
 use crate::error::Error;
-use crate::service_rows::{Service, SuffixRule, Template};
-use crate::text::{Folded, ServiceName};
+use crate::offered::OfferedPolicy;
+use crate::service_rows::{Documents, Service, SuffixRule, Template};
+use crate::text::{Folded, PolicyName, ServiceName};
 use imbl::OrdMap;
 use policy::Dialect;
 
-const DIALECTS: [Dialect; 2] = [Dialect::Aws, Dialect::Alibaba];
+/// All dialects.
+pub const DIALECTS: [Dialect; 2] = [Dialect::Aws, Dialect::Alibaba];
 
-/// A template: its service and its principal.
-type Of = (ServiceName, ServiceName);
+/// A policy's service, and of the permissions of a role its principal; an offered policy has none.
+type Of = (ServiceName, Option<ServiceName>);
 
 /// What is taken. Roles and policies have names per dialect, which are compared ignoring case.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -21,7 +24,7 @@ pub struct Names {
     principals: OrdMap<ServiceName, ServiceName>,
     /// The names of roles behind the dialect's prefix, with what may follow them.
     roles: OrdMap<(Dialect, Folded), SuffixRule>,
-    /// The names of the roles' policies.
+    /// The names of the roles' policies, and of those that services offer.
     policies: OrdMap<(Dialect, Folded), Of>,
 }
 
@@ -31,7 +34,7 @@ impl Names {
         self.principals.get(principal)
     }
 
-    /// The service and the principal of the role whose policy has this name.
+    /// The service of the policy of this name, and the principal of the role that it belongs to, if it does.
     pub fn policy(&self, dialect: Dialect, name: &Folded) -> Option<&Of> {
         self.policies.get(&(dialect, name.clone()))
     }
@@ -42,6 +45,31 @@ impl Names {
     pub fn take(&mut self, service: &ServiceName, template: &Template) -> Result<(), Error> {
         self.check(template)?;
         self.add_template(service, template);
+        Ok(())
+    }
+
+    /// Takes the name of a policy that a service offers, if it is free.
+    ///
+    /// Errors: `Taken`.
+    pub fn take_policy(
+        &mut self,
+        service: &ServiceName,
+        policy: &OfferedPolicy,
+    ) -> Result<(), Error> {
+        for dialect in offered_in(&policy.documents) {
+            self.check_policy(dialect, &policy.name)?;
+        }
+        self.add_policy(service, policy);
+        Ok(())
+    }
+
+    /// Policies have one room of names in a dialect, with linkrole's own: where names have no paths, a name alone
+    /// says which is meant.
+    fn check_policy(&self, dialect: Dialect, name: &PolicyName) -> Result<(), Error> {
+        let is_own = catalog::system_policy(dialect, name).is_some();
+        if is_own || self.policy(dialect, &name.folded()).is_some() {
+            return Err(Error::Taken { what: "policy", name: name.to_string() });
+        }
         Ok(())
     }
 
@@ -57,9 +85,7 @@ impl Names {
             if self.has_role(dialect, template) {
                 return taken("role", &template.role);
             }
-            if self.policy(dialect, &template.policy.folded()).is_some() {
-                return taken("policy", template.policy.as_str());
-            }
+            self.check_policy(dialect, &template.policy)?;
         }
         Ok(())
     }
@@ -91,11 +117,20 @@ impl Names {
         for template in service.templates.values() {
             self.add_template(&service.name, template);
         }
+        for policy in service.policies.values() {
+            self.add_policy(&service.name, policy);
+        }
+    }
+
+    fn add_policy(&mut self, service: &ServiceName, policy: &OfferedPolicy) {
+        for dialect in offered_in(&policy.documents) {
+            self.policies.insert((dialect, policy.name.folded()), (service.clone(), None));
+        }
     }
 
     fn add_template(&mut self, service: &ServiceName, template: &Template) {
-        let of = (service.clone(), template.principal.clone());
-        self.principals.insert(of.1.clone(), of.0.clone());
+        let of = (service.clone(), Some(template.principal.clone()));
+        self.principals.insert(template.principal.clone(), service.clone());
         for dialect in offered(template) {
             self.roles.insert((dialect, Folded::of(&template.role)), template.suffix);
             self.policies.insert((dialect, template.policy.folded()), of.clone());
@@ -112,12 +147,22 @@ impl Names {
                 self.policies.remove(&(dialect, template.policy.folded()));
             }
         }
+        for policy in service.policies.values() {
+            for dialect in offered_in(&policy.documents) {
+                self.policies.remove(&(dialect, policy.name.folded()));
+            }
+        }
     }
 }
 
 /// The dialects in whose accounts a template's role can be.
 fn offered(template: &Template) -> impl Iterator<Item = Dialect> {
     DIALECTS.into_iter().filter(|dialect| template.is_offered_in(*dialect))
+}
+
+/// The dialects in whose language there is a document.
+fn offered_in(documents: &Documents) -> impl Iterator<Item = Dialect> {
+    DIALECTS.into_iter().filter(|dialect| documents.of(*dialect).is_some())
 }
 
 #[cfg(not(test))]
@@ -130,8 +175,7 @@ mod tests {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
     use super::*;
-    use crate::rows::{DeletionRule, Documents, PermissionsPolicy};
-    use crate::text::PolicyName;
+    use crate::rows::{DeletionRule, PermissionsPolicy};
     use std::cell::Cell;
     use std::collections::BTreeMap;
 

@@ -277,6 +277,21 @@ pub struct ServiceChange {
     pub settings: Vec<SettingChange>,
     /// What changes of its roles.
     pub roles: Vec<RoleChange>,
+    /// What changes of the policies that it offers to its customers.
+    pub policies: Vec<PolicyChange>,
+}
+
+/// What changes of a policy that a service offers to its customers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyChange {
+    /// Its name.
+    pub name: PolicyName,
+    /// Settings that change.
+    pub settings: Vec<SettingChange>,
+    /// Permissions that change.
+    pub permissions: Vec<PermissionChange>,
+    /// How many users, groups and roles have it attached or as their boundary.
+    pub attached: usize,
 }
 
 /// One setting, as manifests write it; empty where there is none.

@@ -6,6 +6,7 @@ use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Entity, Error};
 use crate::limits;
+use crate::offered;
 use crate::output::*;
 use crate::rows::*;
 use crate::seal::{self, Secret};
@@ -95,6 +96,7 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         check_template(manifest, template)?;
         names.take(&manifest.service, template)?;
     }
+    let policies = offered::checked(tx, &mut names, &manifest.service, &manifest.policies)?;
     let templates = manifest.roles.iter().map(|t| (t.principal.clone(), t.clone())).collect();
     Ok(Service {
         name: manifest.service.clone(),
@@ -103,6 +105,7 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         hosts: manifest.hosts.clone(),
         regions: manifest.regions.clone(),
         templates,
+        policies,
         forward: manifest.forward.clone(),
         usage: manifest.usage,
         created_ms: tx.now(),

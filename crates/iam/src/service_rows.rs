@@ -1,5 +1,6 @@
 //! The row of a linked service: what its manifest says, with every version of its permissions that counts somewhere.
 
+use crate::offered::OfferedPolicy;
 use crate::policy_text::PermissionsPolicy;
 use crate::text::*;
 use policy::Dialect;
@@ -127,6 +128,9 @@ pub struct Service {
     pub regions: BTreeSet<Region>,
     /// The roles it defines, by principal.
     pub templates: BTreeMap<ServiceName, Template>,
+    /// The policies that it offers to its customers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<PolicyName, OfferedPolicy>,
     /// What it may call onward in its callers' names.
     #[serde(default)]
     pub forward: Documents,

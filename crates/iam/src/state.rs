@@ -4,6 +4,7 @@
 //! through it. Indexes are derived here from the rows and nowhere else. Not here: rules.
 
 use crate::names::Names;
+use crate::offered::OfferedPolicy;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::Class;
@@ -512,7 +513,13 @@ impl State {
     ) -> Option<(&Arc<Service>, &Template)> {
         let (service, principal) = self.names.policy(dialect, name)?;
         let service = self.services.get(service)?;
-        Some((service, service.templates.get(principal)?))
+        Some((service, service.templates.get(principal.as_ref()?)?))
+    }
+
+    /// The policy of a name that a service offers to its customers.
+    pub fn offered_policy(&self, dialect: Dialect, name: &Folded) -> Option<&OfferedPolicy> {
+        let (service, _) = self.names.policy(dialect, name)?;
+        self.services.get(service)?.policies.values().find(|policy| policy.name.folded() == *name)
     }
 
     /// An enrolment.

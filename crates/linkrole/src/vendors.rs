@@ -79,6 +79,7 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
         hosts: BTreeSet::new(),
         regions: BTreeSet::new(),
         templates: BTreeMap::from([(principal, template)]),
+        policies: BTreeMap::new(),
         forward: Documents::default(),
         usage: UsageSource::Sessions,
         created_ms: 0,

@@ -1,6 +1,7 @@
 //! Manifests: what a linked service says of itself, in TOML or JSON. Unknown members are errors.
 
 use iam::command::Manifest;
+use iam::offered::OfferedPolicy;
 use iam::rows::{DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource};
 use iam::text::*;
 use policy::Dialect;
@@ -33,6 +34,26 @@ pub struct ManifestText {
     /// Its roles.
     #[serde(default, rename = "role")]
     pub roles: Vec<RoleText>,
+    /// The policies that it offers to its customers.
+    #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyText>,
+}
+
+/// A policy that a service offers to its customers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it says in accounts of the AWS dialect, which do not have it without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
+    /// What it says in accounts of the Alibaba dialect, which do not have it without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_policy: Option<serde_json::Value>,
 }
 
 /// What a service may call onward in its callers' names, within what they may do themselves.
@@ -94,6 +115,7 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         return Err("`display_name`: expected 1 to 128 characters".to_owned());
     }
     let roles = read.roles.iter().map(|role| template(&service, role)).collect::<Result<_, _>>()?;
+    let policies = read.policies.iter().map(offered).collect::<Result<_, _>>()?;
     let none = ForwardText::default();
     let forward = read.forward.as_ref().unwrap_or(&none);
     Ok(Manifest {
@@ -104,6 +126,7 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         regions: read.regions.iter().map(|r| field("regions", r)).collect::<Result<_, _>>()?,
         usage: read.usage,
         roles,
+        policies,
         service,
     })
 }
@@ -127,13 +150,34 @@ fn documents(
     })
 }
 
+/// The documents in both languages, of which there is at least one.
+fn some_documents(
+    of: &str,
+    policy: &Option<serde_json::Value>,
+    ram_policy: &Option<serde_json::Value>,
+) -> Result<Documents, String> {
+    let read = documents(of, policy, ram_policy)?;
+    if read == Documents::default() {
+        return Err(format!("{of}: expected `policy`, `ram_policy` or both; found none"));
+    }
+    Ok(read)
+}
+
+fn offered(policy: &PolicyText) -> Result<OfferedPolicy, String> {
+    let of = format!("policy `{}`", policy.name);
+    Ok(OfferedPolicy {
+        name: field("name", &policy.name)?,
+        description: policy.description.as_ref().map(|d| field("description", d)).transpose()?,
+        documents: some_documents(&of, &policy.policy, &policy.ram_policy)?,
+        version: 1,
+        created_ms: 0,
+        updated_ms: 0,
+    })
+}
+
 fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> {
     let of = format!("role `{}`", role.name);
-    let documents = documents(&of, &role.policy, &role.ram_policy)?;
-    if documents == Documents::default() {
-        let name = &role.name;
-        return Err(format!("role `{name}`: expected `policy`, `ram_policy` or both; found none"));
-    }
+    let documents = some_documents(&of, &role.policy, &role.ram_policy)?;
     let principal = match &role.principal {
         Some(text) => field("principal", text)?,
         None => service.clone(),
@@ -180,6 +224,12 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         policy: document(t.versions.get(&t.version), Dialect::Aws),
         ram_policy: document(t.versions.get(&t.version), Dialect::Alibaba),
     });
+    let policies = service.policies.values().map(|p| PolicyText {
+        name: p.name.to_string(),
+        description: p.description.as_ref().map(ToString::to_string),
+        policy: document(Some(&p.documents), Dialect::Aws),
+        ram_policy: document(Some(&p.documents), Dialect::Alibaba),
+    });
     let forward = ForwardText {
         policy: document(Some(&service.forward), Dialect::Aws),
         ram_policy: document(Some(&service.forward), Dialect::Alibaba),
@@ -193,5 +243,6 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         usage: service.usage,
         forward: (service.forward != Documents::default()).then_some(forward),
         roles: roles.collect(),
+        policies: policies.collect(),
     }
 }

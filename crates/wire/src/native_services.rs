@@ -6,7 +6,8 @@ use crate::manifest::{self, ManifestText};
 use crate::native::{Nothing, RoleOnly, read, role};
 use iam::command::{Command, ImportedPolicy, TermsChange};
 use iam::output::{
-    CatalogEntry, Output, PermissionChange, PreviewView, RoleChange, ServiceChange, SettingChange,
+    CatalogEntry, Output, PermissionChange, PolicyChange, PreviewView, RoleChange, ServiceChange,
+    SettingChange,
 };
 use iam::rows::{PermissionsPolicy, ServiceTerms, Template};
 use iam::text::{AccountId, Description, PolicyName, RoleName, ServiceName, Suffix};
@@ -270,10 +271,21 @@ fn shown_change(change: &ServiceChange) -> Value {
             "roles_held": r.held,
         })
     };
+    let policy = |p: &PolicyChange| {
+        json!({
+            "name": p.name,
+            "settings": settings(&p.settings),
+            "permissions": p.permissions.iter().map(permissions).collect::<Vec<_>>(),
+            "attached": p.attached,
+        })
+    };
+    let is_same =
+        change.settings.is_empty() && change.roles.is_empty() && change.policies.is_empty();
     json!({
         "service": change.service,
-        "changed": !change.settings.is_empty() || !change.roles.is_empty(),
+        "changed": !is_same,
         "settings": settings(&change.settings),
         "roles": change.roles.iter().map(role).collect::<Vec<_>>(),
+        "policies": change.policies.iter().map(policy).collect::<Vec<_>>(),
     })
 }

@@ -82,7 +82,7 @@ fn policies(state: &State, found: &mut Vec<String>) {
                 | EntityRef::Group(account, _)
                 | EntityRef::Role(account, _)) = entity;
                 crate::caller::dialect(state, account).is_some_and(|dialect| {
-                    crate::catalog::system_policy(dialect, path, name).is_some()
+                    crate::offered::system_policy(state, dialect, path, name).is_some()
                 })
             }
         };

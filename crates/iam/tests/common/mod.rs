@@ -186,6 +186,7 @@ pub fn manifest(service: &str, signing: &str, roles: Vec<Template>) -> Manifest 
             _ => Documents::default(),
         },
         roles,
+        policies: Vec::new(),
     }
 }
 

@@ -114,6 +114,7 @@ impl Fixture {
             hosts: BTreeSet::new(),
             regions: BTreeSet::new(),
             templates: BTreeMap::from([(t("fact.example.com"), fact)]),
+            policies: BTreeMap::new(),
             forward: Documents::default(),
             usage: UsageSource::Sessions,
             created_ms: 0,

@@ -187,19 +187,31 @@ pub fn change_lines(change: &Value) -> Vec<String> {
     for role in output::list(change, "/roles") {
         let principal = output::text(&role, "/principal");
         lines.extend(output::list(&role, "/settings").iter().map(|one| setting(&principal, one)));
-        for permissions in output::list(&role, "/permissions") {
-            let dialect = output::text(&permissions, "/dialect");
-            for (sign, at) in [("-", "/removed"), ("+", "/added")] {
-                for statement in output::list(&permissions, at) {
-                    lines.push(format!("{principal}: {dialect}: {sign} {statement}"));
-                }
-            }
-        }
+        lines.extend(statement_lines(&principal, &role));
         lines.push(format!(
             "{principal}: {} roles at once, {} when their accounts accept it",
             output::text(&role, "/roles_at_once"),
             output::text(&role, "/roles_held")
         ));
+    }
+    for policy in output::list(change, "/policies") {
+        let name = output::text(&policy, "/name");
+        lines.extend(output::list(&policy, "/settings").iter().map(|one| setting(&name, one)));
+        lines.extend(statement_lines(&name, &policy));
+        lines.push(format!("{name}: attached {} times", output::text(&policy, "/attached")));
+    }
+    lines
+}
+
+/// The lines about statements that come and go.
+fn statement_lines(of: &str, change: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for permissions in output::list(change, "/permissions") {
+        let dialect = output::text(&permissions, "/dialect");
+        for (sign, at) in [("-", "/removed"), ("+", "/added")] {
+            let statements = output::list(&permissions, at);
+            lines.extend(statements.iter().map(|one| format!("{of}: {dialect}: {sign} {one}")));
+        }
     }
     lines
 }
