@@ -48,3 +48,4 @@ pub mod tx;
 pub mod update;
 pub mod usage;
 pub mod user;
+pub mod widening;

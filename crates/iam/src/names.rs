@@ -202,6 +202,7 @@ mod tests {
             policy: PolicyName::parse(&format!("{role}Policy{}", number % 7)).unwrap(),
             suffix,
             deletion: DeletionRule::Manual,
+            allow_iam_writes: false,
             description: None,
             versions: BTreeMap::from([(1, documents)]),
             version: 1,

@@ -10,7 +10,7 @@ use crate::rows::{Documents, PermissionsPolicy, PolicyRef, Service};
 use crate::state::{EntityRef, State};
 use crate::text::{AccountId, Description, Path, PolicyName, ServiceName};
 use crate::tx::Tx;
-use crate::{caller, catalog, limits, managed_policy, names, update};
+use crate::{caller, catalog, limits, managed_policy, names, update, widening};
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -223,7 +223,7 @@ pub fn compare(tx: &Tx<'_>, old: &Service, new: &Service) -> Vec<PolicyChange> {
 
 /// The policies of a manifest, if their names are free.
 ///
-/// Errors: `Taken`; `Invalid` for too many.
+/// Errors: `Taken`; `Invalid` for too many, and for one that would let its holders change identities.
 pub fn checked(
     tx: &Tx<'_>,
     names: &mut names::Names,
@@ -236,6 +236,16 @@ pub fn checked(
     }
     let mut all = std::collections::BTreeMap::new();
     for policy in policies {
+        let widening = widening::actions(&policy.documents);
+        if !widening.is_empty() {
+            // What a customer takes for the service's must not be the keys to the account.
+            let message = format!(
+                "policy `{}` could change identities or mint credentials by {}; expected those of the service's own roles at most",
+                policy.name,
+                update::named(&widening)
+            );
+            return Err(Error::Invalid { field: "policy", message });
+        }
         names.take_policy(service, policy)?;
         let now = tx.now();
         let policy = OfferedPolicy { created_ms: now, updated_ms: now, ..policy.clone() };

@@ -13,6 +13,7 @@ use crate::seal::{self, Secret};
 use crate::text::*;
 use crate::tx::Tx;
 use crate::update;
+use crate::widening;
 use policy::Dialect;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
         C::RegisterService { token, manifest } => {
             if !matches!(me.kind, IdentityKind::Operator) {
                 redeem(tx, &manifest.service, token.as_deref())?;
+                check_unseen(manifest)?;
             }
             register(tx, manifest)
         }
@@ -67,6 +69,20 @@ fn redeem(tx: &mut Tx<'_>, service: &ServiceName, token: Option<&str>) -> Result
         return Err(Error::EnrolmentRefused);
     }
     Ok(())
+}
+
+/// A service that registers itself does not give itself what an operator has to see.
+fn check_unseen(manifest: &Manifest) -> Result<(), Error> {
+    match manifest.roles.iter().find(|template| template.allow_iam_writes) {
+        Some(template) => Err(invalid(
+            "allow_iam_writes",
+            format!(
+                "role `{}` may change identities, so only the operator registers it; expected `service register`",
+                template.principal
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Stores a service and makes its key.
@@ -262,6 +278,15 @@ fn check_template(manifest: &Manifest, template: &Template) -> Result<(), Error>
             "role",
             format!("expected a name without `_`; found `{}`", template.role),
         ));
+    }
+    let widening = template.versions.values().flat_map(widening::actions).collect::<Vec<_>>();
+    if !template.allow_iam_writes && !widening.is_empty() {
+        let message = format!(
+            "role `{}` could change identities or mint credentials by {}; expected narrower actions, or `allow_iam_writes = true`",
+            template.principal,
+            update::named(&widening)
+        );
+        return Err(invalid("policy", message));
     }
     Ok(())
 }

@@ -43,6 +43,9 @@ pub struct Template {
     /// When its roles go.
     #[serde(default)]
     pub deletion: DeletionRule,
+    /// Whether its permissions may change identities or mint credentials; else a manifest with such is refused.
+    #[serde(default)]
+    pub allow_iam_writes: bool,
     /// The description a role gets when the service has it made.
     pub description: Option<Description>,
     /// The permissions by version.

@@ -287,6 +287,7 @@ fn role_change(
     setting("policy_name", &|t| t.policy.to_string());
     setting("suffix", &|t| word(&t.suffix));
     setting("deletion", &|t| word(&t.deletion));
+    setting("allow_iam_writes", &|t| t.allow_iam_writes.to_string());
     setting("description", &|t| {
         t.description.as_ref().map(ToString::to_string).unwrap_or_default()
     });

@@ -67,6 +67,7 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
             _ => return None,
         },
         deletion: DeletionRule::Manual,
+        allow_iam_writes: false,
         description: None,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,

@@ -85,6 +85,9 @@ pub struct RoleText {
     /// When its roles go.
     #[serde(default)]
     pub deletion: DeletionRule,
+    /// Whether its permissions may change identities or mint credentials.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_iam_writes: bool,
     /// The description a role gets when the service has it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -188,6 +191,7 @@ fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> 
         policy: field("policy_name", &role.policy_name)?,
         suffix: role.suffix,
         deletion: role.deletion,
+        allow_iam_writes: role.allow_iam_writes,
         description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,
@@ -220,6 +224,7 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         policy_name: t.policy.to_string(),
         suffix: t.suffix,
         deletion: t.deletion,
+        allow_iam_writes: t.allow_iam_writes,
         description: t.description.as_ref().map(ToString::to_string),
         policy: document(t.versions.get(&t.version), Dialect::Aws),
         ram_policy: document(t.versions.get(&t.version), Dialect::Alibaba),

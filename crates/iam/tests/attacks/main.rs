@@ -15,3 +15,4 @@ mod names;
 mod sessions;
 mod targets;
 mod tenants;
+mod widening;
