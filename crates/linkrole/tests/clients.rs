@@ -56,6 +56,7 @@ clients! {
     vendors_services_on_disk: "test_vendors" on "disk";
     services_and_their_tenants_in_memory: "test_services" on "dev";
     services_and_their_tenants_on_disk: "test_services" on "disk";
+    condition_keys_in_memory: "test_context" on "dev";
     policies_that_services_offer_in_memory: "test_offered" on "dev";
     policies_that_services_offer_on_disk: "test_offered" on "disk";
     agent_in_memory: "test_agent" on "dev";
