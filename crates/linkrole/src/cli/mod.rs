@@ -15,6 +15,7 @@ mod explain;
 mod facts;
 mod output;
 mod policy;
+mod ram;
 mod remote;
 mod serve;
 mod service;

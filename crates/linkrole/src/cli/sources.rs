@@ -3,6 +3,7 @@
 
 use super::DialectArg;
 use super::output;
+use super::ram::Ram;
 use super::remote::Remote;
 use ::policy::Dialect;
 use clap::{Args, ValueEnum};
@@ -18,6 +19,8 @@ const FILE_MAX: u64 = 256 << 20;
 pub const PAGES_MAX: usize = 1_000;
 /// Where the policies of service-linked roles stand. [src: AWS.md 2.1]
 const PATH_PREFIX: &str = "/aws-service-role/";
+/// What the names of such policies begin with in RAM, where they have no paths. [src: ALIBABA.md 3]
+const NAME_PREFIX: &str = "AliyunServiceRolePolicyFor";
 
 /// Policies to be looked at.
 #[derive(Args)]
@@ -41,7 +44,7 @@ pub enum From {
     File,
     /// The answer of `aws iam get-account-authorization-details`, or its pages one after another
     Account,
-    /// A server that speaks the wire of AWS, asked with the access key of the environment
+    /// A server that speaks the wire of the vendor, asked with the access key of the environment
     Endpoint,
     /// What `catalog export` wrote
     Export,
@@ -73,10 +76,9 @@ impl Source {
             (From::Export, dialect) => return self.exported(&export(path)?, dialect),
             (From::Account, Dialect::Aws) => account(&read(path)?)?,
             (From::Endpoint, Dialect::Aws) => endpoint(&self.source)?,
-            (_, Dialect::Alibaba) => {
-                return Err(
-                    "of Alibaba Cloud files can be read: `--from file` or `--from export`".into()
-                );
+            (From::Endpoint, Dialect::Alibaba) => ram_endpoint(&self.source)?,
+            (From::Account, Dialect::Alibaba) => {
+                return Err("Alibaba Cloud has no such answer; expected `--from file`, the answers of `GetPolicy`".into());
             }
         };
         let note = self.source_note.as_ref().unwrap_or(&self.source);
@@ -248,6 +250,28 @@ fn endpoint(address: &str) -> Result<Vec<Named>, String> {
         all.push((name.clone(), text(&Value::String(document), &name)?));
     }
     Ok(all)
+}
+
+/// Asks a server in RAM's API, page by page.
+fn ram_endpoint(address: &str) -> Result<Vec<Named>, String> {
+    let ram = Ram::signed(address)?;
+    let (mut names, mut marker) = (Vec::new(), String::new());
+    for _ in 0..PAGES_MAX {
+        let mut params = vec![("PolicyType", "System"), ("MaxItems", "100")];
+        params.extend(Some(("Marker", &*marker)).filter(|(_, marker)| !marker.is_empty()));
+        let page = ram.ask("ListPolicies", &params)?;
+        let listed = output::rows(&page, "/Policies/Policy", &["/PolicyName"]).concat();
+        names.extend(listed.into_iter().filter(|name| name.starts_with(NAME_PREFIX)));
+        marker = output::text(&page, "/Marker");
+        if page.pointer("/IsTruncated") != Some(&Value::Bool(true)) || marker.is_empty() {
+            break;
+        }
+    }
+    let document = |name: String| {
+        let params = [("PolicyType", "System"), ("PolicyName", &*name)];
+        file(Path::new(address), Some(&name), &ram.ask("GetPolicy", &params)?)
+    };
+    names.into_iter().map(document).collect()
 }
 
 #[cfg(test)]

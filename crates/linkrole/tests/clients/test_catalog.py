@@ -279,6 +279,39 @@ class Catalog(Case):
         self.assertEqual([f["principal"] for f in json.loads(out)["findings"]],
                          ["rds.amazonaws.com"])
 
+    def test_every_document_of_a_server_that_speaks_rams_wire_is_taken_as_it_is(self):
+        other = Server("dev")
+        self.addCleanup(other.stop)
+        given = {}
+        for name in ("AliyunServiceRolePolicyForGaAlb", "AliyunServiceRolePolicyForAlbFc"):
+            given[name] = {"Version": "1", "Statement": [
+                {"Effect": "Allow", "Action": secrets.token_hex(3) + ":Get*", "Resource": "*"}]}
+            path = os.path.join(other.folder.name, name + ".json")
+            with open(path, "w") as file:
+                json.dump(given[name], file)
+            code, _, err = other.linkrole("catalog", "import", "alibaba", "--from", "file", path)
+            self.assertEqual(code, 0, err)
+
+        def ask(**env):
+            env = {**self.server.env, "LINKROLE_SOCKET": self.server.socket, **env}
+            command = [BINARY, "--output", "json", "catalog", "import", "alibaba", "--from",
+                       "endpoint", other.endpoint]
+            return subprocess.run(command, env=env, capture_output=True, text=True)
+        names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+        keys = {name: other.exported[name] for name in names}
+        done = ask(**keys)
+        # Those of services that run here are theirs to say; all others were asked for and are the same.
+        told = json.loads(done.stdout)
+        self.assertEqual((done.returncode, sorted(told["changed"])), (1, sorted(given)), done.stderr)
+        self.assertGreater(told["unchanged"], 200)
+        self.assertTrue(all("its manifest says" in text for text in told["rejected"]))
+        for name, document in given.items():
+            role = name.replace("RolePolicyFor", "RoleFor")
+            self.assertEqual(self.entry(self.server, role)["documents"], {"alibaba": document})
+        for env, word in (({}, names[0]), ({**keys, names[1]: "wrong"}, "SignatureDoesNotMatch")):
+            done = ask(**env)
+            self.assertEqual((done.returncode, word in done.stderr), (1, True), done.stderr)
+
     def test_what_is_no_export_or_is_not_there_is_refused_in_words(self):
         path = os.path.join(self.server.folder.name, "no-export.json")
         with open(path, "w") as file:
