@@ -116,6 +116,11 @@ class Offered(Case):
         self.assertLess(abs(seen["CreateDate"].timestamp() - time.time()), 600)
         version = self.iam.get_policy_version(PolicyArn=self.arn, VersionId="v1")["PolicyVersion"]
         self.assertEqual(version["Document"], self.manifest["policy"][0]["policy"])
+        # The manifest that is shown is the one that was given.
+        code, out, err = self.server.linkrole("service", "show", self.principal)
+        self.assertEqual((code, json.loads(out)["policy"]), (0, self.manifest["policy"]), err)
+        code, out, err = self.operator("diff", json.loads(out))
+        self.assertEqual((code, json.loads(out)["changed"]), (0, False), err)
         for call, more in (
                 (self.iam.create_policy_version, {"PolicyDocument": json.dumps(allow("*"))}),
                 (self.iam.set_default_policy_version, {"VersionId": "v1"}),
