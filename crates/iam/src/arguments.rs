@@ -1,6 +1,7 @@
 //! What commands take where one value does not say it: typed, and the same in every dialect.
 
 use crate::callback::Answer;
+use crate::offered::OfferedPolicy;
 use crate::rows::*;
 use crate::state::EntityRef;
 use crate::text::*;
@@ -210,6 +211,8 @@ pub struct Manifest {
     pub forward: Documents,
     /// Its roles.
     pub roles: Vec<Template>,
+    /// The policies that it offers to its customers.
+    pub policies: Vec<OfferedPolicy>,
 }
 
 /// A vendor's policy of a role that is known from facts.

@@ -8,7 +8,7 @@ use crate::rows::*;
 use crate::state::EntityRef;
 use crate::text::*;
 use crate::tx::Tx;
-use crate::{catalog, limits, linked, listing};
+use crate::{limits, linked, listing, offered};
 use policy::Dialect;
 
 /// What a managed policy is attached to.
@@ -128,15 +128,18 @@ fn view(
         }
         PolicyRef::System { path, name } => {
             let dialect = tx.dialect(account).ok()?;
-            let ours = catalog::system_policy(dialect, path, name);
+            let ours = offered::system_policy(tx.state(), dialect, path, name);
             let template = crate::managed_policy::linked_template(tx, dialect, policy);
             Some(AttachedView {
                 arn,
                 name: name.clone(),
                 path: path.clone(),
                 is_system: true,
-                description: ours.and_then(|p| Description::parse(p.description).ok()),
-                default_version: template.map_or(1, |t| t.version),
+                description: ours.as_ref().and_then(|p| Description::parse(p.description).ok()),
+                default_version: template
+                    .map(|t| t.version)
+                    .or(ours.map(|p| p.version))
+                    .unwrap_or(1),
                 attached_ms,
             })
         }

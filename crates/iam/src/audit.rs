@@ -505,6 +505,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::StockServices { services } => put("services", &services.len()),
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
+        C::ExportCatalog { after } => after.iter().for_each(|name| put("after", name)),
         C::GetService { service } => put("service", service),
         C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),
         C::SettleNotice(notice) => {

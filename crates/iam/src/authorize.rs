@@ -190,6 +190,7 @@ pub fn answer(
                 ),
             });
         }
+        check_source(on_behalf, key, values)?;
         let passed = Fact::PassedToService.key(dialect);
         if passed.is_some_and(|passed| key.eq_ignore_ascii_case(passed))
             && values.iter().any(|value| value != service.name.as_str())
@@ -286,6 +287,27 @@ fn may_vouch(key: &str, service: &Service, dialect: Dialect) -> bool {
             !prefix.starts_with("iam:") && key.starts_with(&prefix.to_ascii_lowercase())
         })
         || key.split(':').next().is_some_and(|prefix| service.signing_names.contains(prefix))
+}
+
+/// For whom a call is made is what its signature tells: the account of whoever signed. A service that is told
+/// another tenant's account or resource, and tells it on, is not believed.
+fn check_source(caller: &Identity, key: &str, values: &[String]) -> Result<(), Error> {
+    let account = |value: &String| match key.to_ascii_lowercase().as_str() {
+        "aws:sourceaccount" => Some(value.clone()),
+        "aws:sourcearn" => Some(value.split(':').nth(4).unwrap_or_default().to_owned()),
+        _ => None,
+    };
+    let own = caller.account.as_ref().map(AccountId::as_str);
+    match values.iter().filter_map(account).find(|told| Some(told.as_str()) != own) {
+        None => Ok(()),
+        Some(told) => Err(Error::Invalid {
+            field: "context",
+            message: format!(
+                "`{key}` says account `{told}`; expected that of the caller, {}",
+                own.unwrap_or("which has none")
+            ),
+        }),
+    }
 }
 
 /// Asks about the role that a name to be passed really names: in the account that the name tells,
@@ -639,7 +661,7 @@ fn managed(
             Some((row.name.to_string(), version.document.clone()))
         }
         PolicyRef::System { path, name } => {
-            let ours = crate::catalog::system_policy(dialect, path, name)?;
+            let ours = crate::offered::system_policy(state, dialect, path, name)?;
             Some((name.to_string(), ours.document.clone()))
         }
     }

@@ -1,10 +1,10 @@
 //! linkrole's own managed policies: what an account can attach from the first day.
 //!
-//! The texts are ours. Not here: the permissions of linked services, which come with their
-//! manifests and are rows.
+//! The texts are ours; all have the path `/`. Not here: the permissions of linked services, and the policies that
+//! these offer ([`crate::offered`]), which come with their manifests and are rows.
 
 use crate::rows::PermissionsPolicy;
-use crate::text::{Path, PolicyName};
+use crate::text::PolicyName;
 use policy::Dialect;
 use std::sync::LazyLock;
 
@@ -12,8 +12,6 @@ use std::sync::LazyLock;
 pub struct SystemPolicy {
     /// Whose accounts have it.
     pub dialect: Dialect,
-    /// Its path.
-    pub path: Path,
     /// Its name.
     pub name: PolicyName,
     /// What it is for.
@@ -68,18 +66,6 @@ const TEXTS: &[(Dialect, &str, &str, &str)] = &[
     ),
     (
         Dialect::Alibaba,
-        "AliyunConfigFullAccess",
-        "All of Cloud Config, its service-linked role included.",
-        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"config:*","Resource":"*"},{"Effect":"Allow","Action":["ram:CreateServiceLinkedRole","ram:DeleteServiceLinkedRole"],"Resource":"*","Condition":{"StringEquals":{"ram:ServiceName":"config.aliyuncs.com"}}}]}"#,
-    ),
-    (
-        Dialect::Alibaba,
-        "AliyunKMSFullAccess",
-        "All of Key Management Service, its service-linked roles included.",
-        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"},{"Effect":"Allow","Action":["ram:CreateServiceLinkedRole","ram:DeleteServiceLinkedRole"],"Resource":"*","Condition":{"StringEquals":{"ram:ServiceName":["keystore.kms.aliyuncs.com","secretsmanager-ecs.kms.aliyuncs.com","secretsmanager-rds.kms.aliyuncs.com","secretsmanager-redis.kms.aliyuncs.com"]}}}]}"#,
-    ),
-    (
-        Dialect::Alibaba,
         "AliyunActionTrailReadOnlyAccess",
         "Looking at the trail.",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"actiontrail:LookupEvents","Resource":"*"}]}"#,
@@ -90,7 +76,6 @@ static POLICIES: LazyLock<Vec<SystemPolicy>> = LazyLock::new(|| {
     let parsed = TEXTS.iter().map(|(dialect, name, description, text)| {
         Some(SystemPolicy {
             dialect: *dialect,
-            path: Path::parse("/").ok()?,
             name: PolicyName::parse(name).ok()?,
             description,
             document: PermissionsPolicy::parse(text, *dialect).ok()?,
@@ -105,12 +90,8 @@ pub fn system_policies(dialect: Dialect) -> impl Iterator<Item = &'static System
 }
 
 /// One of them. Names are matched ignoring case, as everywhere.
-pub fn system_policy(
-    dialect: Dialect,
-    path: &Path,
-    name: &PolicyName,
-) -> Option<&'static SystemPolicy> {
-    system_policies(dialect).find(|p| p.path == *path && p.name.folded() == name.folded())
+pub fn system_policy(dialect: Dialect, name: &PolicyName) -> Option<&'static SystemPolicy> {
+    system_policies(dialect).find(|p| p.name.folded() == name.folded())
 }
 
 /// The document of the built-in administrator.

@@ -459,6 +459,9 @@ pub enum Command {
         token: Option<String>,
         manifest: Box<Manifest>,
     },
+    ExportCatalog {
+        after: Option<ServiceName>,
+    },
     ListServices,
     GetService {
         service: String,
@@ -520,7 +523,7 @@ impl Command {
             GetServiceLinkedRoleTemplate UpdatePolicyDescription
             CreateRole GetRole ListRoles UpdateRole UpdateRoleDescription UpdateAssumeRolePolicy
             DeleteRole PlanServiceLinkedRoleDeletion PreviewServiceLinkedRole AcceptServiceUpdate IntroduceServiceLinkedRole ForceDeleteServiceLinkedRole
-            PutServiceCeiling DeleteServiceCeiling CreateServiceKey DiffService UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
+            PutServiceCeiling DeleteServiceCeiling CreateServiceKey DiffService ExportCatalog UpdateService RemoveService StockServices DecodeDiagnosticMessage CreateAccountAlias DeleteAccountAlias GetOpenIDConnectProvider ListOpenIDConnectProviders UpdateOIDCProvider
             DeleteOpenIDConnectProvider AddClientIDToOpenIDConnectProvider
             RemoveClientIDFromOpenIDConnectProvider AddFingerprintToOIDCProvider
             RemoveFingerprintFromOIDCProvider PutRolePolicy GetRolePolicy ListRolePolicies

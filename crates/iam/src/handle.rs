@@ -89,6 +89,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         | C::ImportServicePolicy(_)
         | C::RemoveService { .. }
         | C::CreateServiceKey { .. }
+        | C::ExportCatalog { .. }
         | C::ListServices
         | C::GetService { .. } => service::run(tx, me, &call.command),
         C::EnsureServiceLinkedRole { .. }

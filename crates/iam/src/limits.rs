@@ -64,7 +64,9 @@ pub const USAGES_SHOWN: usize = 100;
 pub const TEMPLATES_PER_SERVICE: usize = 20;
 /// Versions of the permissions of a template that are kept beside those that roles still have.
 pub const VERSIONS_PER_TEMPLATE: u32 = 5;
-/// Roles named where a service cannot be removed for them.
+/// Policies that one linked service may offer to its customers.
+pub const POLICIES_PER_SERVICE: usize = 20;
+/// Roles named where a service cannot be removed for them, and holders where a policy cannot.
 pub const ROLES_NAMED: usize = 20;
 /// Ceilings of one account.
 pub const CEILINGS_PER_ACCOUNT: usize = 100;
@@ -116,3 +118,5 @@ pub const ENROLMENT_MS: i64 = 3_600_000;
 /// The session ledger moves in steps of this many milliseconds, so that it is written about once
 /// in that time per role.
 pub const LEDGER_STEP_MS: i64 = 60_000;
+/// Texts on one page of the exported catalogue, in bytes; the last service of a page may go beyond.
+pub const CATALOG_PAGE: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Managed policies: an account's own with their versions, and linkrole's, which none can change.
+//! Managed policies: an account's own with their versions, and those that every account has, which none can change.
 
 use crate::command::*;
 use crate::error::{Conflict, Entity, Error, Quota};
@@ -8,7 +8,7 @@ use crate::state::{EntityRef, Link};
 use crate::tagging::{self, tag_list};
 use crate::text::*;
 use crate::tx::{Class, Tx};
-use crate::{catalog, limits, linked, listing};
+use crate::{limits, linked, listing, offered};
 use policy::{Dialect, name};
 use std::collections::BTreeMap;
 
@@ -254,10 +254,10 @@ pub fn find(tx: &Tx<'_>, account: &AccountId, target: &PolicyTarget) -> Result<P
                 Dialect::Aws => Some(&target.path),
                 Dialect::Alibaba => None,
             };
-            let folded = target.name.folded();
-            let ours = catalog::system_policies(dialect)
-                .find(|p| path.is_none_or(|path| *path == p.path) && p.name.folded() == folded)
-                .map(|p| PolicyRef::System { path: p.path.clone(), name: p.name.clone() });
+            let root = Path::root();
+            let ours =
+                offered::system_policy(tx.state(), dialect, path.unwrap_or(&root), &target.name)
+                    .map(|p| PolicyRef::System { path: root, name: p.name.clone() });
             let stored = ours.or_else(|| {
                 let path = Path::parse(linked::RESERVED_PATH).ok()?;
                 let asked = PolicyRef::System { path: path.clone(), name: target.name.clone() };
@@ -325,9 +325,7 @@ pub fn linked_template<'a>(
     if path.as_str() != linked::RESERVED_PATH {
         return None;
     }
-    let folded = name.folded();
-    let mut templates = tx.state().services().flat_map(|s| s.templates.values());
-    templates.find(|t| t.policy.folded() == folded && t.is_offered_in(dialect))
+    tx.state().template_of_policy(dialect, &name.folded()).map(|(_, template)| template)
 }
 
 /// A customer policy of this account, to be altered. A policy of another account is missing, and
@@ -417,8 +415,11 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
         }
         PolicyRef::System { path, name } => {
             let template = linked_template(tx, dialect, policy);
-            let ours = catalog::system_policy(dialect, path, name);
-            let (shown, text) = match (template, ours) {
+            let ours = offered::system_policy(tx.state(), dialect, path, name);
+            let (created_ms, updated_ms) =
+                ours.as_ref().map_or((0, 0), |p| (p.created_ms, p.updated_ms));
+            let version = template.map(|t| t.version).or(ours.as_ref().map(|p| p.version));
+            let (shown, text) = match (template, &ours) {
                 (Some(t), _) => (t.policy.clone(), "Used by a service-linked role only."),
                 (None, Some(p)) => (p.name.clone(), p.description),
                 (None, None) => return Err(missing()),
@@ -431,9 +432,9 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
                 path: path.clone(),
                 description: Description::parse(text).ok(),
                 tags: Tags::default(),
-                created_ms: 0,
-                updated_ms: 0,
-                default_version: template.map_or(1, |t| t.version),
+                created_ms,
+                updated_ms,
+                default_version: version.unwrap_or(1),
                 attachments: linked.unwrap_or(attachments),
                 boundaries,
                 attachable: template.is_none(),
@@ -466,11 +467,12 @@ fn versions(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Vec<Version
             .collect()
         }
         PolicyRef::System { path, name } => {
-            let ours = catalog::system_policy(dialect, path, name).map(|found| VersionView {
-                number: 1,
+            let ours = offered::system_policy(tx.state(), dialect, path, name);
+            let ours = ours.map(|found| VersionView {
+                number: found.version,
                 document: found.document.text().to_owned(),
                 is_default: true,
-                created_ms: 0,
+                created_ms: found.updated_ms,
             });
             let theirs = linked_template(tx, dialect, policy).into_iter().flat_map(|t| {
                 t.versions.iter().filter_map(move |(number, documents)| {
@@ -509,7 +511,8 @@ fn list(
             let key = format!("2{}{}", path, name.folded().as_str());
             (key, PolicyRef::System { path: path.clone(), name: name.clone() })
         };
-        all.extend(catalog::system_policies(dialect).map(|p| system(&p.path, &p.name)));
+        let root = Path::root();
+        all.extend(offered::system_policies(tx.state(), dialect).map(|p| system(&root, p.name)));
         if let Ok(path) = Path::parse(linked::RESERVED_PATH) {
             let templates = tx.state().services().flat_map(|s| s.templates.values());
             let offered = templates.filter(|t| t.is_offered_in(dialect));

@@ -247,6 +247,7 @@ operations! {
     ImportServicePolicy                 Linkrole Write None Operator;
     ForceDeleteServiceLinkedRole        Linkrole Write None Operator;
     RemoveService                       Linkrole Write None Operator;
+    ExportCatalog                       Linkrole Read  None Operator;
     ListServices                        Linkrole Read  None Authenticated;
     GetService                          Linkrole Read  None Authenticated;
     CreateAccount                       Linkrole Mint  None Operator;

@@ -259,6 +259,15 @@ pub struct PreviewView {
     pub terms: ServiceTerms,
 }
 
+/// A service, with whether it runs here; of those known from facts none does.
+#[derive(Clone, Debug)]
+pub struct CatalogEntry {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Whether it has keys, so that its manifest says what it may do.
+    pub runs_here: bool,
+}
+
 /// What a manifest changes in a registered service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceChange {
@@ -268,6 +277,21 @@ pub struct ServiceChange {
     pub settings: Vec<SettingChange>,
     /// What changes of its roles.
     pub roles: Vec<RoleChange>,
+    /// What changes of the policies that it offers to its customers.
+    pub policies: Vec<PolicyChange>,
+}
+
+/// What changes of a policy that a service offers to its customers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyChange {
+    /// Its name.
+    pub name: PolicyName,
+    /// Settings that change.
+    pub settings: Vec<SettingChange>,
+    /// Permissions that change.
+    pub permissions: Vec<PermissionChange>,
+    /// How many users, groups and roles have it attached or as their boundary.
+    pub attached: usize,
 }
 
 /// One setting, as manifests write it; empty where there is none.
@@ -414,6 +438,10 @@ pub enum Output {
     },
     Services(Vec<Arc<Service>>),
     Service(Arc<Service>),
+    Catalog {
+        entries: Vec<CatalogEntry>,
+        next: Option<ServiceName>,
+    },
     Account {
         account: Arc<Account>,
         key: Arc<AccessKey>,

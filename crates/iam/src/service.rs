@@ -7,12 +7,14 @@ use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Entity, Error};
 use crate::limits;
+use crate::offered;
 use crate::output::*;
 use crate::rows::*;
 use crate::seal::{self, Secret};
 use crate::text::*;
 use crate::tx::Tx;
 use crate::update;
+use crate::widening;
 use policy::Dialect;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
         C::RegisterService { token, manifest } => {
             if !matches!(me.kind, IdentityKind::Operator) {
                 redeem(tx, manifest, token.as_deref())?;
+                check_unseen(manifest)?;
             }
             register(tx, manifest)
         }
@@ -35,6 +38,7 @@ pub fn run(tx: &mut Tx<'_>, me: &Identity, command: &Command) -> Result<Output, 
                 tx.state().service(&name).or_else(|| tx.state().template(&name).map(|t| t.0));
             Ok(Output::Service(found.cloned().ok_or_else(missing)?))
         }
+        C::ExportCatalog { after } => Ok(export(tx, after.as_ref())),
         C::StockServices { services } => stock(tx, services),
         C::DiffService { manifest } => update::update(tx, manifest, false),
         C::UpdateService { manifest } => update::update(tx, manifest, true),
@@ -126,6 +130,20 @@ fn check_callback(manifest: &Manifest) -> Result<(), Error> {
     Ok(())
 }
 
+/// A service that registers itself does not give itself what an operator has to see.
+fn check_unseen(manifest: &Manifest) -> Result<(), Error> {
+    match manifest.roles.iter().find(|template| template.allow_iam_writes) {
+        Some(template) => Err(invalid(
+            "allow_iam_writes",
+            format!(
+                "role `{}` may change identities, so only the operator registers it; expected `service register`",
+                template.principal
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Stores a service and makes its key.
 ///
 /// Errors: `Taken` for a service, principal, role or policy name that another service has;
@@ -146,13 +164,16 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
     check(manifest)?;
     check_callback(manifest)?;
     check_signing_names(tx, manifest)?;
-    let mut templates = std::collections::BTreeMap::new();
-    for template in &manifest.roles {
-        check_template(tx, manifest, template)?;
-        if templates.insert(template.principal.clone(), template.clone()).is_some() {
-            return Err(invalid("roles", format!("`{}` defines two roles", template.principal)));
-        }
+    let mut names = tx.state().names().clone();
+    if let Some(old) = tx.state().service(&manifest.service) {
+        names.remove(old);
     }
+    for template in &manifest.roles {
+        check_template(manifest, template)?;
+        names.take(&manifest.service, template)?;
+    }
+    let policies = offered::checked(tx, &mut names, &manifest.service, &manifest.policies)?;
+    let templates = manifest.roles.iter().map(|t| (t.principal.clone(), t.clone())).collect();
     Ok(Service {
         name: manifest.service.clone(),
         display_name: manifest.display_name.clone(),
@@ -160,6 +181,7 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         hosts: manifest.hosts.clone(),
         regions: manifest.regions.clone(),
         templates,
+        policies,
         forward: manifest.forward.clone(),
         usage: manifest.usage,
         callback: manifest.callback.clone(),
@@ -192,14 +214,37 @@ fn new_key(tx: &mut Tx<'_>, name: &ServiceName, revoke: bool) -> Result<Output, 
     Ok(Output::Registered { service, key, secret })
 }
 
+/// All services in order of their names, after one of them, as many as make a page.
+fn export(tx: &Tx<'_>, after: Option<&ServiceName>) -> Output {
+    let mut entries: Vec<CatalogEntry> = Vec::new();
+    let mut size = 0;
+    for service in tx.state().services().filter(|s| after.is_none_or(|after| s.name > *after)) {
+        if size > limits::CATALOG_PAGE {
+            let next = entries.last().map(|entry| entry.service.name.clone());
+            return Output::Catalog { entries, next };
+        }
+        let documents = service.templates.values().filter_map(|t| t.versions.get(&t.version));
+        let texts = documents.flat_map(|d| [&d.aws, &d.alibaba]).flatten();
+        size += texts.map(|text| text.text().len()).sum::<usize>();
+        let runs_here = runs_here(tx, &service.name);
+        entries.push(CatalogEntry { service: service.clone(), runs_here });
+    }
+    Output::Catalog { entries, next: None }
+}
+
+/// Whether a service has keys; one that is known from facts has none.
+pub fn runs_here(tx: &Tx<'_>, service: &ServiceName) -> bool {
+    tx.state().keys_of(&KeyOwner::Service(service.clone())).next().is_some()
+}
+
 /// Adds services that are known from facts and run nowhere: without keys, so that nobody can speak for them.
 /// What is there already, under a principal or a name of theirs, stays as it is.
 fn stock(tx: &mut Tx<'_>, services: &[Service]) -> Result<Output, Error> {
     let mut added = 0u32;
     for service in services {
         let is_new = check_free(tx, &service.name).is_ok();
-        let names = service.templates.values();
-        if is_new && names.into_iter().all(|template| names_are_free(tx, service, template)) {
+        let is_free = |template: &Template| tx.state().names().check(template).is_ok();
+        if is_new && service.templates.values().all(is_free) {
             tx.put(Row::Service(Service { created_ms: tx.now(), ..service.clone() }));
             added += 1;
         }
@@ -208,14 +253,8 @@ fn stock(tx: &mut Tx<'_>, services: &[Service]) -> Result<Output, Error> {
     Ok(Output::Done)
 }
 
-fn names_are_free(tx: &Tx<'_>, service: &Service, template: &Template) -> bool {
-    let others = tx.state().services().filter(|other| other.name != service.name);
-    let mut others = others.flat_map(|other| other.templates.values());
-    !others.any(|other| clash(other, template).is_some())
-}
-
 fn check_free(tx: &Tx<'_>, service: &ServiceName) -> Result<(), Error> {
-    if tx.state().service(service).is_some() || tx.state().template(service).is_some() {
+    if tx.state().names().service(service).is_some() {
         return Err(Error::Taken { what: "service", name: service.to_string() });
     }
     Ok(())
@@ -277,7 +316,7 @@ fn check_signing_names(tx: &Tx<'_>, manifest: &Manifest) -> Result<(), Error> {
     }
 }
 
-fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Result<(), Error> {
+fn check_template(manifest: &Manifest, template: &Template) -> Result<(), Error> {
     // A principal of a service is the service or a name under it: none can speak for another.
     let own = template.principal == manifest.service
         || template.principal.as_str().ends_with(&format!(".{}", manifest.service));
@@ -301,43 +340,16 @@ fn check_template(tx: &Tx<'_>, manifest: &Manifest, template: &Template) -> Resu
             format!("expected a name without `_`; found `{}`", template.role),
         ));
     }
-    let holder = tx.state().service(&template.principal);
-    if holder.is_some_and(|holder| holder.name != manifest.service) {
-        return Err(taken("principal", template.principal.as_str()));
-    }
-    let others = tx.state().services().filter(|s| s.name != manifest.service);
-    let others = others.flat_map(|s| s.templates.values());
-    let siblings = manifest.roles.iter().filter(|other| !std::ptr::eq(*other, template));
-    for other in others.chain(siblings) {
-        if other.principal == template.principal {
-            return Err(taken("principal", template.principal.as_str()));
-        }
-        if let Some(error) = clash(other, template) {
-            return Err(error);
-        }
+    let widening = template.versions.values().flat_map(widening::actions).collect::<Vec<_>>();
+    if !template.allow_iam_writes && !widening.is_empty() {
+        let message = format!(
+            "role `{}` could change identities or mint credentials by {}; expected narrower actions, or `allow_iam_writes = true`",
+            template.principal,
+            update::named(&widening)
+        );
+        return Err(invalid("policy", message));
     }
     Ok(())
-}
-
-/// What two templates have in common that no two may have, in a dialect in which both are offered.
-fn clash(other: &Template, template: &Template) -> Option<Error> {
-    let both =
-        |dialect: &Dialect| other.is_offered_in(*dialect) && template.is_offered_in(*dialect);
-    if ![Dialect::Aws, Dialect::Alibaba].iter().any(both) {
-        return None;
-    }
-    // The same name, or one that a suffix of the other would make.
-    let begins = |base: &Template, name: &Template| {
-        let head = name.role.get(..base.role.len());
-        let rest = name.role.get(base.role.len()..).unwrap_or_default();
-        head.is_some_and(|head| head.eq_ignore_ascii_case(&base.role))
-            && (rest.is_empty() || (base.suffix == SuffixRule::Optional && rest.starts_with('_')))
-    };
-    if begins(other, template) || begins(template, other) {
-        return Some(taken("role", &template.role));
-    }
-    let same = other.policy.as_str().eq_ignore_ascii_case(template.policy.as_str());
-    same.then(|| taken("policy", template.policy.as_str()))
 }
 
 fn taken(what: &'static str, name: &str) -> Error {

@@ -1,5 +1,6 @@
 //! The row of a linked service: what its manifest says, with every version of its permissions that counts somewhere.
 
+use crate::offered::OfferedPolicy;
 use crate::policy_text::PermissionsPolicy;
 use crate::text::*;
 use policy::Dialect;
@@ -42,6 +43,9 @@ pub struct Template {
     /// When its roles go.
     #[serde(default)]
     pub deletion: DeletionRule,
+    /// Whether its permissions may change identities or mint credentials; else a manifest with such is refused.
+    #[serde(default)]
+    pub allow_iam_writes: bool,
     /// The description a role gets when the service has it made.
     pub description: Option<Description>,
     /// The permissions by version.
@@ -157,6 +161,9 @@ pub struct Service {
     pub regions: BTreeSet<Region>,
     /// The roles it defines, by principal.
     pub templates: BTreeMap<ServiceName, Template>,
+    /// The policies that it offers to its customers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<PolicyName, OfferedPolicy>,
     /// What it may call onward in its callers' names.
     #[serde(default)]
     pub forward: Documents,

@@ -3,10 +3,13 @@
 //! [`State::apply`] is the only function that alters it: live writes, start-up and replicas go
 //! through it. Indexes are derived here from the rows and nowhere else. Not here: rules.
 
+use crate::names::Names;
+use crate::offered::OfferedPolicy;
 use crate::rows::*;
 use crate::text::*;
 use crate::tx::Class;
 use imbl::{OrdMap, OrdSet};
+use policy::Dialect;
 use std::sync::Arc;
 
 mod problems;
@@ -59,7 +62,7 @@ pub struct State {
     policy_names: OrdMap<PolicyId, (AccountId, Folded)>,
     links: OrdSet<(PolicyRef, EntityRef, Link)>,
     services: OrdMap<ServiceName, Arc<Service>>,
-    principals: OrdMap<ServiceName, ServiceName>,
+    names: Names,
     enrolments: OrdMap<ServiceName, Arc<Enrolment>>,
     usages: OrdMap<(RoleId, Region, ResourceName), Arc<Usage>>,
     usage_counts: OrdMap<RoleId, usize>,
@@ -117,13 +120,7 @@ impl State {
                 self.policies.insert(at, Arc::new(r));
             }
             Row::Service(r) => {
-                let old = self.services.get(&r.name).cloned();
-                for gone in old.iter().flat_map(|old| old.templates.keys()) {
-                    self.principals.remove(gone);
-                }
-                for principal in r.templates.keys() {
-                    self.principals.insert(principal.clone(), r.name.clone());
-                }
+                self.names.add(&r);
                 self.services.insert(r.name.clone(), Arc::new(r));
             }
             Row::Enrolment(r) => drop(self.enrolments.insert(r.service.clone(), Arc::new(r))),
@@ -210,9 +207,7 @@ impl State {
             }
             Key::Service(name) => {
                 if let Some(r) = self.services.remove(name) {
-                    for principal in r.templates.keys() {
-                        self.principals.remove(principal);
-                    }
+                    self.names.remove(&r);
                 }
             }
             Key::Enrolment(name) => drop(self.enrolments.remove(name)),
@@ -502,10 +497,32 @@ impl State {
         self.services.values()
     }
 
+    /// The names that services have taken.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// The service and template behind a principal, byte for byte.
     pub fn template(&self, principal: &ServiceName) -> Option<(&Arc<Service>, &Template)> {
-        let service = self.services.get(self.principals.get(principal)?)?;
+        let service = self.services.get(self.names.service(principal)?)?;
         Some((service, service.templates.get(principal)?))
+    }
+
+    /// The service and template behind the name of a role's policy.
+    pub fn template_of_policy(
+        &self,
+        dialect: Dialect,
+        name: &Folded,
+    ) -> Option<(&Arc<Service>, &Template)> {
+        let (service, principal) = self.names.policy(dialect, name)?;
+        let service = self.services.get(service)?;
+        Some((service, service.templates.get(principal.as_ref()?)?))
+    }
+
+    /// The policy of a name that a service offers to its customers.
+    pub fn offered_policy(&self, dialect: Dialect, name: &Folded) -> Option<&OfferedPolicy> {
+        let (service, _) = self.names.policy(dialect, name)?;
+        self.services.get(service)?.policies.values().find(|policy| policy.name.folded() == *name)
     }
 
     /// An enrolment.

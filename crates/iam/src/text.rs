@@ -312,6 +312,13 @@ impl Folded {
     }
 }
 
+impl Path {
+    /// The path of what has none of its own.
+    pub fn root() -> Self {
+        Self("/".into())
+    }
+}
+
 /// Tags of a resource. Keys are matched ignoring case and keep the case they were given in.
 #[derive(Clone, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tags(std::collections::BTreeMap<String, (TagKey, TagValue)>);

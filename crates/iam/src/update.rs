@@ -11,7 +11,7 @@ use crate::rows::*;
 use crate::service;
 use crate::text::*;
 use crate::tx::Tx;
-use crate::{access_key, limits, linked};
+use crate::{access_key, limits, linked, names, offered};
 use policy::Dialect;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,9 @@ pub fn update(tx: &mut Tx<'_>, manifest: &Manifest, store: bool) -> Result<Outpu
             *template = merged(tx, &old, known, template);
         }
     }
+    offered::follow(tx, &old, &mut new);
     check_roles(tx, &old, &new)?;
+    offered::check_attached(tx, &old, Some(&new))?;
     let change = compare(tx, &old, &new);
     if store && *old != new {
         announce(tx, &old, &new)?;
@@ -46,15 +48,11 @@ pub fn update(tx: &mut Tx<'_>, manifest: &Manifest, store: bool) -> Result<Outpu
 /// manifest says what its policies are.
 pub fn import(tx: &mut Tx<'_>, asked: &ImportedPolicy) -> Result<Output, Error> {
     let dialect = asked.document.document().dialect();
-    let fits =
-        |t: &&Template| t.policy.folded() == asked.policy.folded() && t.is_offered_in(dialect);
-    let found = tx.state().services().find_map(|service| {
-        let template = service.templates.values().find(fits)?;
-        Some((service.clone(), template.clone()))
-    });
+    let found = tx.state().template_of_policy(dialect, &asked.policy.folded());
     let missing = || Error::NoSuchEntity(Entity::Policy(asked.policy.to_string()));
-    let (old, template) = found.ok_or_else(missing)?;
-    if tx.state().keys_of(&KeyOwner::Service(old.name.clone())).next().is_some() {
+    let (old, template) =
+        found.map(|(service, template)| (service.clone(), template.clone())).ok_or_else(missing)?;
+    if service::runs_here(tx, &old.name) {
         return Err(Error::Invalid {
             field: "policy",
             message: format!(
@@ -91,20 +89,20 @@ pub fn import(tx: &mut Tx<'_>, asked: &ImportedPolicy) -> Result<Output, Error> 
 
 /// Takes a service out of the catalogue, with its keys.
 ///
-/// Errors: `NoSuchEntity`; `InUse` while roles of it exist, with their names.
+/// Errors: `NoSuchEntity`; `InUse` while roles of it exist or policies of it are attached, with their names.
 pub fn remove(tx: &mut Tx<'_>, name: &ServiceName) -> Result<Output, Error> {
     let missing = || Error::NoSuchEntity(Entity::Service(name.to_string()));
     let found = tx.state().service(name).cloned().ok_or_else(missing)?;
     let roles: Vec<String> =
         tx.state().linked_roles(name, None).map(|role| tx.role_arn(role)).collect();
     if !roles.is_empty() {
-        let named = roles.iter().take(limits::ROLES_NAMED).cloned().collect::<Vec<_>>().join(", ");
         return Err(conflict(format!(
-            "`{name}` cannot be removed while {} roles of it exist; delete them first: {named}{}",
+            "`{name}` cannot be removed while {} roles of it exist; delete them first: {}",
             roles.len(),
-            if roles.len() > limits::ROLES_NAMED { ", and others" } else { "" }
+            named(&roles)
         )));
     }
+    offered::check_attached(tx, &found, None)?;
     let keys: Vec<KeyId> =
         tx.state().keys_of(&KeyOwner::Service(name.clone())).map(|key| key.id.clone()).collect();
     for key in keys {
@@ -116,6 +114,13 @@ pub fn remove(tx: &mut Tx<'_>, name: &ServiceName) -> Result<Output, Error> {
     }
     tx.delete(Key::Service(name.clone()));
     Ok(Output::Service(found))
+}
+
+/// The first of what stands in the way, by name.
+pub fn named(all: &[String]) -> String {
+    let first = all.iter().take(limits::ROLES_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if all.len() > limits::ROLES_NAMED { ", and others" } else { "" };
+    format!("{first}{more}")
 }
 
 fn conflict(message: String) -> Error {
@@ -225,7 +230,7 @@ fn announce(tx: &mut Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> 
     for (account, arn) in roles {
         tx.touch(&account, arn);
     }
-    Ok(())
+    offered::announce(tx, old, new)
 }
 
 fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
@@ -265,7 +270,8 @@ fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
         )
     });
     let roles = roles.collect();
-    ServiceChange { service: old.name.clone(), settings, roles }
+    let policies = offered::compare(tx, old, new);
+    ServiceChange { service: old.name.clone(), settings, roles, policies }
 }
 
 /// A setting as a manifest writes it.
@@ -298,13 +304,14 @@ fn role_change(
     setting("policy_name", &|t| t.policy.to_string());
     setting("suffix", &|t| word(&t.suffix));
     setting("deletion", &|t| word(&t.deletion));
+    setting("allow_iam_writes", &|t| t.allow_iam_writes.to_string());
     setting("description", &|t| {
         t.description.as_ref().map(ToString::to_string).unwrap_or_default()
     });
-    let permissions: Vec<PermissionChange> = [Dialect::Aws, Dialect::Alibaba]
-        .into_iter()
-        .filter_map(|dialect| permission_change(dialect, old, new))
-        .collect();
+    let documents =
+        |template: Option<&'_ Template>| template.and_then(|t| t.versions.get(&t.version)).cloned();
+    let (before, after) = (documents(old), documents(new));
+    let permissions = permission_changes(before.as_ref(), after.as_ref());
     if settings.is_empty() && permissions.is_empty() {
         return None;
     }
@@ -330,13 +337,21 @@ fn role_change(
     })
 }
 
+/// What changes between documents, in each language.
+pub fn permission_changes(
+    old: Option<&Documents>,
+    new: Option<&Documents>,
+) -> Vec<PermissionChange> {
+    let change = |dialect| permission_change(dialect, old, new);
+    names::DIALECTS.into_iter().filter_map(change).collect()
+}
+
 fn permission_change(
     dialect: Dialect,
-    old: Option<&Template>,
-    new: Option<&Template>,
+    old: Option<&Documents>,
+    new: Option<&Documents>,
 ) -> Option<PermissionChange> {
-    let statements = |template: Option<&Template>| -> Vec<Value> {
-        let documents = template.and_then(|t| t.versions.get(&t.version));
+    let statements = |documents: Option<&Documents>| -> Vec<Value> {
         let text = documents.and_then(|d| d.of(dialect)).map(PermissionsPolicy::text);
         text.map(statements_of).unwrap_or_default()
     };

@@ -7,6 +7,7 @@ use common::*;
 use iam::caller::Caller;
 use iam::command::*;
 use iam::error::{Denial, Entity, Error};
+use iam::offered::OfferedPolicy;
 use iam::output::*;
 use iam::rows::*;
 use policy::{Dialect, Layer};
@@ -567,4 +568,71 @@ fn a_service_whose_key_is_lost_gets_another_from_the_operator() {
         let command = Command::CreateServiceKey { service: t(BACKUP), revoke: true };
         assert!(is_denied(&world.call(who, command)));
     }
+}
+
+/// A service that offers a policy of this name in one language, and nothing else.
+fn offering(service: &str, signing: &str, documents: Documents) -> Manifest {
+    let policy = OfferedPolicy {
+        name: t("SharedFullAccess"),
+        description: None,
+        documents,
+        version: 1,
+        created_ms: 0,
+        updated_ms: 0,
+    };
+    Manifest { policies: vec![policy], ..manifest(service, signing, Vec::new()) }
+}
+
+#[test]
+fn row_24_a_policy_is_held_where_its_language_is_spoken_and_nowhere_else() {
+    let (mut world, people) = world();
+    let aws = Documents { aws: Some(allow("one:*", "*")), alibaba: None };
+    let ram = Documents { aws: None, alibaba: Some(ram_allow("two:*", "*")) };
+    // One name in each language is two policies.
+    world.service(offering("one.example.com", "one", aws.clone()));
+    world.service(offering("two.example.com", "two", ram));
+    let again = offering("three.example.com", "three", aws.clone());
+    let register = Command::RegisterService { token: None, manifest: Box::new(again) };
+    let error = world.err(&Caller::Operator, register);
+    assert!(matches!(error, Error::Taken { what: "policy", .. }), "{error:?}");
+    let policy = system_policy("sharedFULLaccess");
+    world.ok(&people.root, Command::AttachUserPolicy { user: t("bare"), policy: policy.clone() });
+    let remove = |name: &str| Command::RemoveService { service: t(name) };
+    let error = world.err(&Caller::Operator, remove("one.example.com"));
+    let Error::InUse(text) = &error else { panic!("{error:?}") };
+    assert!(text.contains(&format!("arn:aws:iam::{A}:user/bare")), "{text}");
+    // What an account of the other dialect has is no reason for that one.
+    world.ok(&Caller::Operator, remove("two.example.com"));
+    // The document of one in force counts as its next version, and only the document does.
+    let mut wider = offering("one.example.com", "one", aws);
+    let number = |world: &mut World| {
+        let get = Command::GetPolicy { policy: system_policy("SharedFullAccess") };
+        match world.ok(&people.root, get) {
+            Output::Policy(view) => (view.default_version, view.attachments, view.updated_ms),
+            other => panic!("{other:?}"),
+        }
+    };
+    world.now_ms += 1_000;
+    wider.policies.iter_mut().for_each(|policy| policy.description = Some(t("All of it.")));
+    let change = update(&mut world, wider.clone());
+    assert_eq!(
+        change
+            .policies
+            .iter()
+            .map(|p| (p.settings.len(), p.permissions.len(), p.attached))
+            .collect::<Vec<_>>(),
+        [(1, 0, 1)]
+    );
+    assert_eq!(number(&mut world), (1, 1, START_MS + 1_000));
+    wider.policies.iter_mut().for_each(|p| p.documents.aws = Some(allow("one:Get*", "*")));
+    assert_eq!(update(&mut world, wider.clone()).policies.len(), 1);
+    assert_eq!(number(&mut world).0, 2);
+    assert!(update(&mut world, wider).policies.is_empty());
+    // As a boundary it is held as well.
+    world.ok(&people.root, Command::DetachUserPolicy { user: t("bare"), policy: policy.clone() });
+    world.role(&people.root, "bound", trust_account(A));
+    world.ok(&people.root, Command::PutRolePermissionsBoundary { role: t("bound"), policy });
+    assert!(matches!(world.err(&Caller::Operator, remove("one.example.com")), Error::InUse(_)));
+    world.ok(&people.root, Command::DeleteRolePermissionsBoundary { role: t("bound") });
+    world.ok(&Caller::Operator, remove("one.example.com"));
 }

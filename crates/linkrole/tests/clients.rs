@@ -57,6 +57,9 @@ clients! {
     services_and_their_tenants_in_memory: "test_services" on "dev";
     services_and_their_tenants_on_disk: "test_services" on "disk";
     callbacks_of_services_in_memory: "test_callbacks" on "dev";
+    condition_keys_in_memory: "test_context" on "dev";
+    policies_that_services_offer_in_memory: "test_offered" on "dev";
+    policies_that_services_offer_on_disk: "test_offered" on "disk";
     agent_in_memory: "test_agent" on "dev";
     faults_on_demand: "test_inject" on "none";
     edges_of_the_server_on_disk: "test_edge" on "disk";

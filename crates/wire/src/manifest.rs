@@ -1,6 +1,7 @@
 //! Manifests: what a linked service says of itself, in TOML or JSON. Unknown members are errors.
 
 use iam::command::Manifest;
+use iam::offered::OfferedPolicy;
 use iam::rows::{
     Callback, DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource,
 };
@@ -38,6 +39,26 @@ pub struct ManifestText {
     /// Its roles.
     #[serde(default, rename = "role")]
     pub roles: Vec<RoleText>,
+    /// The policies that it offers to its customers.
+    #[serde(default, rename = "policy", skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyText>,
+}
+
+/// A policy that a service offers to its customers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it says in accounts of the AWS dialect, which do not have it without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
+    /// What it says in accounts of the Alibaba dialect, which do not have it without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_policy: Option<serde_json::Value>,
 }
 
 /// What a service may call onward in its callers' names, within what they may do themselves.
@@ -69,6 +90,9 @@ pub struct RoleText {
     /// When its roles go.
     #[serde(default)]
     pub deletion: DeletionRule,
+    /// Whether its permissions may change identities or mint credentials.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_iam_writes: bool,
     /// The description a role gets when the service has it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -99,6 +123,7 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         return Err("`display_name`: expected 1 to 128 characters".to_owned());
     }
     let roles = read.roles.iter().map(|role| template(&service, role)).collect::<Result<_, _>>()?;
+    let policies = read.policies.iter().map(offered).collect::<Result<_, _>>()?;
     let none = ForwardText::default();
     let forward = read.forward.as_ref().unwrap_or(&none);
     Ok(Manifest {
@@ -110,6 +135,7 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         usage: read.usage,
         callback: read.callback.clone(),
         roles,
+        policies,
         service,
     })
 }
@@ -133,13 +159,34 @@ fn documents(
     })
 }
 
+/// The documents in both languages, of which there is at least one.
+fn some_documents(
+    of: &str,
+    policy: &Option<serde_json::Value>,
+    ram_policy: &Option<serde_json::Value>,
+) -> Result<Documents, String> {
+    let read = documents(of, policy, ram_policy)?;
+    if read == Documents::default() {
+        return Err(format!("{of}: expected `policy`, `ram_policy` or both; found none"));
+    }
+    Ok(read)
+}
+
+fn offered(policy: &PolicyText) -> Result<OfferedPolicy, String> {
+    let of = format!("policy `{}`", policy.name);
+    Ok(OfferedPolicy {
+        name: field("name", &policy.name)?,
+        description: policy.description.as_ref().map(|d| field("description", d)).transpose()?,
+        documents: some_documents(&of, &policy.policy, &policy.ram_policy)?,
+        version: 1,
+        created_ms: 0,
+        updated_ms: 0,
+    })
+}
+
 fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> {
     let of = format!("role `{}`", role.name);
-    let documents = documents(&of, &role.policy, &role.ram_policy)?;
-    if documents == Documents::default() {
-        let name = &role.name;
-        return Err(format!("role `{name}`: expected `policy`, `ram_policy` or both; found none"));
-    }
+    let documents = some_documents(&of, &role.policy, &role.ram_policy)?;
     let principal = match &role.principal {
         Some(text) => field("principal", text)?,
         None => service.clone(),
@@ -150,6 +197,7 @@ fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> 
         policy: field("policy_name", &role.policy_name)?,
         suffix: role.suffix,
         deletion: role.deletion,
+        allow_iam_writes: role.allow_iam_writes,
         description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,
@@ -182,9 +230,16 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         policy_name: t.policy.to_string(),
         suffix: t.suffix,
         deletion: t.deletion,
+        allow_iam_writes: t.allow_iam_writes,
         description: t.description.as_ref().map(ToString::to_string),
         policy: document(t.versions.get(&t.version), Dialect::Aws),
         ram_policy: document(t.versions.get(&t.version), Dialect::Alibaba),
+    });
+    let policies = service.policies.values().map(|p| PolicyText {
+        name: p.name.to_string(),
+        description: p.description.as_ref().map(ToString::to_string),
+        policy: document(Some(&p.documents), Dialect::Aws),
+        ram_policy: document(Some(&p.documents), Dialect::Alibaba),
     });
     let forward = ForwardText {
         policy: document(Some(&service.forward), Dialect::Aws),
@@ -200,5 +255,6 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         callback: service.callback.clone(),
         forward: (service.forward != Documents::default()).then_some(forward),
         roles: roles.collect(),
+        policies: policies.collect(),
     }
 }

@@ -647,6 +647,7 @@ fn body(output: &Output) -> Value {
         // Those before, and the rest that has no path in this dialect.
         Output::Role(_)
         | Output::Preview(_)
+        | Output::Catalog { .. }
         | Output::Terms(_)
         | Output::ServiceChange(_)
         | Output::User(_)

@@ -6,13 +6,14 @@ use crate::manifest::{self, ManifestText};
 use crate::native::{Nothing, RoleOnly, read, role};
 use iam::command::{Command, ImportedPolicy, TermsChange};
 use iam::output::{
-    Output, PermissionChange, PreviewView, RoleChange, ServiceChange, SettingChange,
+    CatalogEntry, Output, PermissionChange, PolicyChange, PreviewView, RoleChange, ServiceChange,
+    SettingChange,
 };
 use iam::rows::{PermissionsPolicy, ServiceTerms, Template};
 use iam::text::{AccountId, Description, PolicyName, RoleName, ServiceName, Suffix};
 use policy::Dialect;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +50,13 @@ struct Principal {
 #[serde(deny_unknown_fields)]
 struct ByName {
     service: ServiceName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Export {
+    #[serde(default)]
+    after: Option<ServiceName>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +104,7 @@ pub const PATHS: &[&str] = &[
     "/v1/services/diff",
     "/v1/services/update",
     "/v1/services/import-policy",
+    "/v1/services/export",
     "/v1/services/remove",
     "/v1/services/new-key",
     "/v1/operator/force-delete",
@@ -149,6 +158,7 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
             let asked = ImportedPolicy { policy, document, source, dry_run };
             Command::ImportServicePolicy(Box::new(asked))
         }
+        "/v1/services/export" => Command::ExportCatalog { after: read::<Export>(body)?.after },
         "/v1/services/update" => Command::UpdateService { manifest: manifest()? },
         "/v1/services/remove" => Command::RemoveService { service: read::<ByName>(body)?.service },
         other => return Err(Fault::new("NotFound", 404, format!("There is nothing at {other}."))),
@@ -161,6 +171,10 @@ pub fn body(output: &Output) -> Option<Value> {
         Output::Preview(view) => preview(view),
         Output::Terms(terms) => shown_terms(terms),
         Output::ServiceChange(change) => shown_change(change),
+        Output::Catalog { entries, next } => json!({
+            "entries": entries.iter().flat_map(catalog_entries).collect::<Vec<_>>(),
+            "next": next,
+        }),
         Output::Role(view) => json!({ "role": role(view) }),
         _ => return None,
     })
@@ -182,13 +196,48 @@ fn preview(view: &PreviewView) -> Value {
         "description": template.description,
         "policy_name": template.policy,
         "template_version": template.version,
-        "policy_source": template.sources.get(&template.version).map(|source| json!({
-            "note": source.note, "at": iso_seconds(source.at_ms), "sha256": source.sha256,
-        })),
+        "policy_source": source(template),
         "policy": documents.and_then(|d| d.of(view.dialect)).map(document),
         "ceiling": view.ceiling.as_ref().map(document),
         "deletion": template.deletion,
         "requires_consent": view.terms.requires_consent,
+    })
+}
+
+/// Where the permissions in force come from, if they were imported.
+fn source(template: &Template) -> Option<Value> {
+    template.sources.get(&template.version).map(|source| {
+        json!({
+            "note": source.note, "at": iso_seconds(source.at_ms), "sha256": source.sha256,
+        })
+    })
+}
+
+/// What the catalogue holds of each role of a service. Documents are texts, so that they stay what they are.
+fn catalog_entries(entry: &CatalogEntry) -> impl Iterator<Item = Value> {
+    let service = &entry.service;
+    service.templates.values().map(|template| {
+        let documents = template.versions.get(&template.version);
+        let (mut roles, mut texts) = (Map::new(), Map::new());
+        for (name, dialect) in [("aws", Dialect::Aws), ("alibaba", Dialect::Alibaba)] {
+            if let Some(document) = documents.and_then(|d| d.of(dialect)) {
+                roles.insert(name.to_owned(), json!(template.role_name(dialect)));
+                texts.insert(name.to_owned(), json!(document.text()));
+            }
+        }
+        json!({
+            "service": service.name,
+            "display_name": service.display_name,
+            "runs_here": entry.runs_here,
+            "principal": template.principal,
+            "roles": roles,
+            "policy_name": template.policy,
+            "suffix": template.suffix,
+            "deletion": template.deletion,
+            "version": template.version,
+            "documents": texts,
+            "source": source(template),
+        })
     })
 }
 
@@ -222,10 +271,21 @@ fn shown_change(change: &ServiceChange) -> Value {
             "roles_held": r.held,
         })
     };
+    let policy = |p: &PolicyChange| {
+        json!({
+            "name": p.name,
+            "settings": settings(&p.settings),
+            "permissions": p.permissions.iter().map(permissions).collect::<Vec<_>>(),
+            "attached": p.attached,
+        })
+    };
+    let is_same =
+        change.settings.is_empty() && change.roles.is_empty() && change.policies.is_empty();
     json!({
         "service": change.service,
-        "changed": !change.settings.is_empty() || !change.roles.is_empty(),
+        "changed": !is_same,
         "settings": settings(&change.settings),
         "roles": change.roles.iter().map(role).collect::<Vec<_>>(),
+        "policies": change.policies.iter().map(policy).collect::<Vec<_>>(),
     })
 }

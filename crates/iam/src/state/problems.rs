@@ -3,6 +3,7 @@
 //! Not here: what a call may do; these are the facts that all calls together must keep.
 
 use super::{EntityRef, State};
+use crate::names::Names;
 use crate::rows::*;
 use crate::text::RoleId;
 
@@ -81,7 +82,7 @@ fn policies(state: &State, found: &mut Vec<String>) {
                 | EntityRef::Group(account, _)
                 | EntityRef::Role(account, _)) = entity;
                 crate::caller::dialect(state, account).is_some_and(|dialect| {
-                    crate::catalog::system_policy(dialect, path, name).is_some()
+                    crate::offered::system_policy(state, dialect, path, name).is_some()
                 })
             }
         };
@@ -210,6 +211,7 @@ fn indexes(state: &State, found: &mut Vec<String>) {
     same("linked roles", state.linked.len() == linked);
     let open = state.tasks.values().filter(|t| t.is_open()).count();
     same("open tasks", state.open_tasks.len() == open);
-    let principals: usize = state.services.values().map(|s| s.templates.len()).sum();
-    same("principals", state.principals.len() == principals);
+    let mut names = Names::default();
+    state.services.values().for_each(|service| names.add(service));
+    same("names of services", state.names == names);
 }

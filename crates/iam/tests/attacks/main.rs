@@ -18,3 +18,4 @@ mod names;
 mod sessions;
 mod targets;
 mod tenants;
+mod widening;

@@ -157,6 +157,7 @@ pub fn template(principal: &str, role: &str, suffix: SuffixRule) -> Template {
         policy: t(&format!("{role}ServiceRolePolicy")),
         suffix,
         deletion: DeletionRule::Manual,
+        allow_iam_writes: false,
         description: Some(t("Made by its service")),
         versions: BTreeMap::from([(
             1,
@@ -187,6 +188,7 @@ pub fn manifest(service: &str, signing: &str, roles: Vec<Template>) -> Manifest 
             _ => Documents::default(),
         },
         roles,
+        policies: Vec::new(),
     }
 }
 

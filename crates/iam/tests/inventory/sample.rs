@@ -118,6 +118,7 @@ impl Fixture {
             hosts: BTreeSet::new(),
             regions: BTreeSet::new(),
             templates: BTreeMap::from([(t("fact.example.com"), fact)]),
+            policies: BTreeMap::new(),
             forward: Documents::default(),
             usage: UsageSource::Sessions,
             callback: None,
@@ -460,6 +461,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         })),
         O::CreateServiceKey => C::CreateServiceKey { service: t(OTHER), revoke: true },
         O::RemoveService => C::RemoveService { service: t("idle.example.com") },
+        O::ExportCatalog => C::ExportCatalog { after: None },
         O::ListServices => C::ListServices,
         O::GetService => C::GetService { service: BACKUP.into() },
         O::CreateAccount => {

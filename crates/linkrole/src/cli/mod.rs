@@ -15,10 +15,13 @@ mod explain;
 mod facts;
 mod output;
 mod policy;
+mod ram;
 mod remote;
 mod serve;
 mod service;
 mod slr;
+mod sources;
+mod verify;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use output::Output;

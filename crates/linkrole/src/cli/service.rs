@@ -172,36 +172,52 @@ fn print_change(output: Output, change: &Value) -> Result<(), String> {
     if output == Output::Json {
         return output::json(change);
     }
+    change_lines(change).iter().try_for_each(|line| output::line(line))
+}
+
+/// The lines about a change that the server told.
+pub fn change_lines(change: &Value) -> Vec<String> {
     if change.pointer("/changed") != Some(&Value::Bool(true)) {
-        return output::line("Nothing changes.");
+        return vec!["Nothing changes.".to_owned()];
     }
     let setting = |of: &str, s: &Value| {
         let text = |name: &str| output::text(s, name);
         format!("{of}: {}: `{}` becomes `{}`", text("/name"), text("/before"), text("/after"))
     };
+    let mut lines = Vec::new();
     for one in output::list(change, "/settings") {
-        output::line(&setting(&output::text(change, "/service"), &one))?;
+        lines.push(setting(&output::text(change, "/service"), &one));
     }
     for role in output::list(change, "/roles") {
         let principal = output::text(&role, "/principal");
-        for one in output::list(&role, "/settings") {
-            output::line(&setting(&principal, &one))?;
-        }
-        for permissions in output::list(&role, "/permissions") {
-            let dialect = output::text(&permissions, "/dialect");
-            for (sign, at) in [("-", "/removed"), ("+", "/added")] {
-                for statement in output::list(&permissions, at) {
-                    output::line(&format!("{principal}: {dialect}: {sign} {statement}"))?;
-                }
-            }
-        }
-        output::line(&format!(
+        lines.extend(output::list(&role, "/settings").iter().map(|one| setting(&principal, one)));
+        lines.extend(statement_lines(&principal, &role));
+        lines.push(format!(
             "{principal}: {} roles at once, {} when their accounts accept it",
             output::text(&role, "/roles_at_once"),
             output::text(&role, "/roles_held")
-        ))?;
+        ));
     }
-    Ok(())
+    for policy in output::list(change, "/policies") {
+        let name = output::text(&policy, "/name");
+        lines.extend(output::list(&policy, "/settings").iter().map(|one| setting(&name, one)));
+        lines.extend(statement_lines(&name, &policy));
+        lines.push(format!("{name}: attached {} times", output::text(&policy, "/attached")));
+    }
+    lines
+}
+
+/// The lines about statements that come and go.
+fn statement_lines(of: &str, change: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for permissions in output::list(change, "/permissions") {
+        let dialect = output::text(&permissions, "/dialect");
+        for (sign, at) in [("-", "/removed"), ("+", "/added")] {
+            let statements = output::list(&permissions, at);
+            lines.extend(statements.iter().map(|one| format!("{of}: {dialect}: {sign} {one}")));
+        }
+    }
+    lines
 }
 
 /// A manifest as the wire takes it. The server checks it; here only its syntax matters.

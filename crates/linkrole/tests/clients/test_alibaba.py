@@ -500,7 +500,7 @@ class Catalogue(AlibabaCase):
                     cls.manifests.append(tomllib.load(text))
         if cls.server.kind == "disk":
             for manifest in cls.manifests:
-                cls.server.service(manifest)
+                cls.server.must("/v1/services/register", {"manifest": manifest})
 
     def make(self, keys, principal):
         return self.ask_as(keys, "rm", "CreateServiceLinkedRole", ServiceName=principal)["Role"]

@@ -1,5 +1,6 @@
 """The operator brings in the vendor's policies: from a running server that has them, and from files."""
 
+import hashlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from harness import BINARY, Case, allow
+from harness import BINARY, Case, Server, allow
 
 POLICY = "arn:aws:iam::aws:policy/aws-service-role/"
 
@@ -192,6 +193,139 @@ class Catalog(Case):
         code, _, err = self.server.linkrole("catalog", "import", "aws", "--from", "file", folder)
         self.assertEqual(code, 1)
         self.assertIn("its manifest says", err)
+
+    def entry(self, server, name):
+        code, out, err = server.linkrole("catalog", "show", name)
+        self.assertEqual(code, 0, err)
+        return json.loads(out)
+
+    def exported(self, server, name):
+        """What a server holds, as a file in this test's folder."""
+        code, out, err = server.linkrole("catalog", "export")
+        self.assertEqual(code, 0, err)
+        path = os.path.join(self.server.folder.name, name)
+        with open(path, "w") as file:
+            file.write(out)
+        return path, out
+
+    def test_what_one_server_exports_another_takes_and_verifies(self):
+        other = Server("dev")
+        self.addCleanup(other.stop)
+        self.bring_in(self.vendor.endpoint, "endpoint", "--source-note", "a moto server")
+        ram = {"Version": "1", "Statement": [
+            {"Effect": "Allow", "Action": "ecs:Describe*", "Resource": "*"}]}
+        text = json.dumps(ram, indent=3)
+        answers = os.path.join(self.server.folder.name, "ram.json")
+        names = ("AliyunServiceRolePolicyForAlb", "AliyunServiceRolePolicyForGaAlb")
+        with open(answers, "w") as file:
+            for name in names:
+                json.dump({"Policy": {"PolicyName": name},
+                           "DefaultPolicyVersion": {"PolicyDocument": text}}, file)
+        code, _, err = self.server.linkrole("catalog", "import", "alibaba", "--from", "file",
+                                            answers)
+        self.assertEqual(code, 0, err)
+        first, written = self.exported(self.server, "first.json")
+        self.assertEqual(self.exported(self.server, "again.json")[1], written)
+        # What would change there, and nothing does.
+        before = self.exported(other, "before.json")[1]
+        code, out, err = other.linkrole("--output", "json", "catalog", "diff", "aws", "--from",
+                                        "export", first)
+        self.assertEqual(code, 0, err)
+        told = json.loads(out)
+        self.assertGreater(len(told["added"]), 200)
+        self.assertEqual((told["changed"], told["unknown"], told["rejected"]), ([], [], []))
+        rds = next(one for one in told["added"] if one["policy"] == "AmazonRDSServiceRolePolicy")
+        permissions = rds["change"]["roles"][0]["permissions"][0]
+        self.assertEqual([s["Effect"] for s in permissions["removed"]], ["Deny"])
+        self.assertEqual(len(permissions["added"]),
+                         len(self.documents["AmazonRDSServiceRolePolicy"]["Statement"]))
+        self.assertEqual(self.exported(other, "before.json")[1], before)
+        code, _, err = other.linkrole("catalog", "verify", first)
+        self.assertEqual((code, "not as they should be" in err), (1, True))
+        # It is taken byte for byte, with where it comes from.
+        for dialect in ("aws", "alibaba"):
+            code, _, err = other.linkrole("catalog", "import", dialect, "--from", "export", first)
+            self.assertEqual(code, 0, err)
+        of = lambda text: {e["principal"]: (e["documents"], (e["source"] or {}).get("note"),
+                                            (e["source"] or {}).get("sha256"))
+                           for e in json.loads(text)["entries"]}
+        self.assertEqual(of(self.exported(other, "second.json")[1]), of(written))
+        shown = self.entry(other, "aliyunserviceroleforalb")
+        self.assertEqual(shown["documents"], {"alibaba": ram})
+        self.assertEqual(shown["source"]["sha256"], hashlib.sha256(text.encode()).hexdigest())
+        shown = self.entry(other, "rds.amazonaws.com")
+        self.assertEqual((shown["roles"], shown["source"]["note"], shown["runs_here"]),
+                         ({"aws": "AWSServiceRoleForRDS"}, "a moto server", False))
+        for file in ([], [first]):
+            code, out, err = other.linkrole("catalog", "verify", *file)
+            self.assertEqual(code, 0, out + err)
+        # One statement more is told as that, and verified as a difference.
+        changed = json.loads(written)
+        entry = next(e for e in changed["entries"] if e["principal"] == "rds.amazonaws.com")
+        document = json.loads(entry["documents"]["aws"])
+        document["Statement"].append({"Sid": "More", "Effect": "Allow", "Action": "s3:GetObject",
+                                      "Resource": "*"})
+        entry["documents"]["aws"] = json.dumps(document)
+        with open(first, "w") as file:
+            json.dump(changed, file)
+        code, out, err = other.linkrole("catalog", "diff", "aws", "--from", "export", first)
+        self.assertEqual(code, 0, err)
+        self.assertIn("AmazonRDSServiceRolePolicy changes", out)
+        self.assertEqual([line for line in out.splitlines() if "More" in line],
+                         [line for line in out.splitlines() if ": aws: + " in line])
+        self.assertNotIn(": aws: - ", out)
+        code, out, err = other.linkrole("--output", "json", "catalog", "verify", first)
+        self.assertEqual(code, 1)
+        self.assertEqual([f["principal"] for f in json.loads(out)["findings"]],
+                         ["rds.amazonaws.com"])
+
+    def test_every_document_of_a_server_that_speaks_rams_wire_is_taken_as_it_is(self):
+        other = Server("dev")
+        self.addCleanup(other.stop)
+        given = {}
+        for name in ("AliyunServiceRolePolicyForGaAlb", "AliyunServiceRolePolicyForAlbFc"):
+            given[name] = {"Version": "1", "Statement": [
+                {"Effect": "Allow", "Action": secrets.token_hex(3) + ":Get*", "Resource": "*"}]}
+            path = os.path.join(other.folder.name, name + ".json")
+            with open(path, "w") as file:
+                json.dump(given[name], file)
+            code, _, err = other.linkrole("catalog", "import", "alibaba", "--from", "file", path)
+            self.assertEqual(code, 0, err)
+
+        def ask(**env):
+            env = {**self.server.env, "LINKROLE_SOCKET": self.server.socket, **env}
+            command = [BINARY, "--output", "json", "catalog", "import", "alibaba", "--from",
+                       "endpoint", other.endpoint]
+            return subprocess.run(command, env=env, capture_output=True, text=True)
+        names = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+        keys = {name: other.exported[name] for name in names}
+        done = ask(**keys)
+        # Those of services that run here are theirs to say; all others were asked for and are the same.
+        told = json.loads(done.stdout)
+        self.assertEqual((done.returncode, sorted(told["changed"])), (1, sorted(given)), done.stderr)
+        self.assertGreater(told["unchanged"], 200)
+        self.assertTrue(all("its manifest says" in text for text in told["rejected"]))
+        for name, document in given.items():
+            role = name.replace("RolePolicyFor", "RoleFor")
+            self.assertEqual(self.entry(self.server, role)["documents"], {"alibaba": document})
+        for env, word in (({}, names[0]), ({**keys, names[1]: "wrong"}, "SignatureDoesNotMatch")):
+            done = ask(**env)
+            self.assertEqual((done.returncode, word in done.stderr), (1, True), done.stderr)
+
+    def test_what_is_no_export_or_is_not_there_is_refused_in_words(self):
+        path = os.path.join(self.server.folder.name, "no-export.json")
+        with open(path, "w") as file:
+            json.dump({"entries": []}, file)
+        for args, word in (
+                (("import", "aws", "--from", "export", path), "linkrole-catalog/1"),
+                (("verify", path), "linkrole-catalog/1"),
+                (("import", "alibaba", "--from", "account", path), "--from file"),
+                (("show", "nobody.example.com"), "nobody.example.com")):
+            code, _, err = self.server.linkrole("catalog", *args)
+            self.assertEqual((code, word in err), (1, True), err)
+        # The catalogue is the operator's to export.
+        status, _ = self.server.native(self.server.admin, "/v1/services/export", {})
+        self.assertEqual(status, 403)
 
 
 if __name__ == "__main__":

@@ -18,16 +18,12 @@ def facts(name):
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def arguments(cls):
-    """Switched on where it is not the default."""
-    return VENDORS if os.environ.get("LINKROLE_TEST_KIND") == "disk" else ()
+# Switched on where it is not the default.
+ARGUMENTS = VENDORS if os.environ.get("LINKROLE_TEST_KIND") == "disk" else ()
 
 
 class Aws(Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.args = arguments(cls)
-        super().setUpClass()
+    args = ARGUMENTS
 
     def test_feature_25_every_fact_is_a_role_that_can_be_made(self):
         rows = facts("aws.tsv")
@@ -128,10 +124,7 @@ class Switch(unittest.TestCase):
 
 
 class Alibaba(AlibabaCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.args = arguments(cls)
-        super().setUpClass()
+    args = ARGUMENTS
 
     def test_feature_25_every_fact_is_a_role_that_can_be_made(self):
         rows = facts("alibaba.tsv")

@@ -169,6 +169,7 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
         | Output::Enrolment { .. }
         | Output::Registered { .. }
         | Output::Services(_)
+        | Output::Catalog { .. }
         | Output::Service(_)
         | Output::Account { .. }
         | Output::Accounts(_)
