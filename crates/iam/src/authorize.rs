@@ -470,6 +470,12 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
     }
     if let Some(service) = me.service() {
         all.set(Fact::PrincipalServiceName, service.name.as_str());
+        let told = &source.made_for;
+        for (fact, text) in [(Fact::SourceAccount, &told.account), (Fact::SourceArn, &told.arn)] {
+            if let Some(text) = text {
+                all.set(fact, text);
+            }
+        }
     }
     if let Some(account) = &me.account {
         all.set(Fact::PrincipalAccount, account.as_str());

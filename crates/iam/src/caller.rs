@@ -66,8 +66,19 @@ pub struct Source {
     pub region: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// For whom a linked service says that it calls: an account and a resource. Of anybody else it is nothing.
+    pub made_for: MadeFor,
     /// The interface that was called, where its dialect has several for one operation.
     pub api: Option<Api>,
+}
+
+/// For whom a call is made, in the words of the linked service that makes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFor {
+    /// The account.
+    pub account: Option<String>,
+    /// The resource.
+    pub arn: Option<String>,
 }
 
 /// An interface as a dialect names it.

@@ -5,7 +5,7 @@
 
 use crate::audit::Event;
 use crate::authorize;
-use crate::caller::{Call, Identity, IdentityKind, Source, resolve};
+use crate::caller::{Call, Identity, IdentityKind, MadeFor, Source, resolve};
 use crate::command::Command as C;
 use crate::error::Error;
 use crate::output::Output;
@@ -151,7 +151,8 @@ fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output
 /// What is known of where a caller is whose request a service presents: of address and program
 /// only what the service tells; they are not those of the service.
 fn caller_source(source: &Source) -> Source {
-    Source { ip: String::new(), user_agent: String::new(), ..source.clone() }
+    let made_for = MadeFor::default();
+    Source { ip: String::new(), user_agent: String::new(), made_for, ..source.clone() }
 }
 
 /// The living caller whose signed request the service presents.

@@ -5,7 +5,7 @@
 use crate::engine::Engine;
 use crate::inject::Inject;
 use crate::issuers::Issuers;
-use iam::caller::{self, Call, Caller, Source};
+use iam::caller::{self, Call, Caller, MadeFor, Source};
 use iam::command::Command;
 use iam::error::Error;
 use iam::output::Output;
@@ -115,7 +115,7 @@ impl<S: Store> Server<S> {
             self.authenticate(&presented, request, &[query.signing_name()], Some(Dialect::Aws))?;
         let command = query.command()?;
         let mut call = self.call(caller, command, request, peer, id);
-        self.seen(&mut call, &presented);
+        self.seen(&mut call, &presented, request);
         self.run(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
     }
 
@@ -162,7 +162,7 @@ impl<S: Store> Server<S> {
         }
         let mut call = self.call(caller, decoded.command, request, peer, id);
         if let Some(presented) = &presented {
-            self.seen(&mut call, presented);
+            self.seen(&mut call, presented, request);
         }
         if let Some(forwarded) = &decoded.forwarded {
             let (caller, region) = self.forwarded(&call.caller, forwarded)?;
@@ -292,8 +292,13 @@ impl<S: Store> Server<S> {
         Ok((caller, presented.region.clone()))
     }
 
-    /// Notes what the scope of a signature tells.
-    fn seen(&self, call: &mut Call, presented: &Presented) {
+    /// Notes what the scope of a signature tells, and what is signed of whom the call is for.
+    fn seen(&self, call: &mut Call, presented: &Presented, request: &Request) {
+        // Headers of this class do not come unsigned; what is longer is the name of nothing.
+        let word =
+            |name: &str| request.header(name).filter(|t| t.len() <= 2_048).map(str::to_owned);
+        call.source.made_for =
+            MadeFor { account: word("x-amz-source-account"), arn: word("x-amz-source-arn") };
         let state = self.engine.state();
         self.note_use(&state, &call.caller, &presented.region, &presented.service);
         call.source.region.clone_from(&presented.region);
@@ -319,6 +324,7 @@ impl<S: Store> Server<S> {
                 user_agent: agent.chars().filter(|c| !c.is_control()).take(512).collect(),
                 region: String::new(),
                 tls: peer.tls,
+                made_for: MadeFor::default(),
                 api: None,
             },
             request_id: id.to_owned(),

@@ -52,6 +52,10 @@ facts! {
     CalledVia: Some("aws:CalledVia"), None;
     /// The service that calls.
     PrincipalServiceName: Some("aws:PrincipalServiceName"), None;
+    /// The account for which a service says that it calls.
+    SourceAccount: Some("aws:SourceAccount"), None;
+    /// The resource for which a service says that it calls.
+    SourceArn: Some("aws:SourceArn"), None;
     /// The caller's account.
     PrincipalAccount: Some("aws:PrincipalAccount"), None;
     /// The caller's unique id.

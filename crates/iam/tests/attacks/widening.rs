@@ -1,7 +1,7 @@
 //! F18: what a service-linked role's session cannot be used for; E13: what a service cannot be talked into.
 
 use crate::common::*;
-use iam::caller::Caller;
+use iam::caller::{Caller, MadeFor};
 use iam::command::*;
 use iam::error::Error;
 use iam::offered::OfferedPolicy;
@@ -372,9 +372,18 @@ fn atk_e13_a_service_acts_for_the_caller_whose_request_it_holds_and_for_no_name_
     assert!(is_denied(&world.assume(&people.backup, ask("Guarded", None))));
     assert!(is_denied(&world.assume(&people.backup, ask("Guarded", Some("of-b")))));
     assert!(world.assume(&people.backup, ask("Guarded", Some("of-a"))).is_ok());
-    // For whom a service acts is nothing it can say: a condition on it holds for no call.
-    assert!(is_denied(&world.assume(&people.backup, ask("Sourced", None))));
-    assert!(is_denied(&world.assume(&people.backup, ask("Sourced", Some(A)))));
+    // For whom it acts the service says with each call, and only a service can: what B made it do is not done in A.
+    let own = format!(r#""AWS":"{A}""#);
+    let for_users = sourced.replace(&format!(r#""Service":"{BACKUP}""#), &own);
+    world.role(&people.root, "Users", trusts(&for_users));
+    world.role(&people.root, "Anybody", trust_account(A));
+    for (account, fits) in [(None, false), (Some(B), false), (Some(A), true)] {
+        world.source.made_for = MadeFor { account: account.map(str::to_owned), arn: None };
+        let got = world.assume(&people.backup, ask("Sourced", None));
+        assert_eq!(got.is_ok(), fits, "{account:?}: {got:?}");
+        assert!(is_denied(&world.assume(&people.admin, ask("Users", None))), "{account:?}");
+        assert!(world.assume(&people.admin, ask("Anybody", None)).is_ok());
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! unless it is set. Every call is checked: what it changed, what it left, what it told the trail.
 
 use iam::audit::Event;
-use iam::caller::{Call, Caller, Source, authenticate};
+use iam::caller::{Call, Caller, MadeFor, Source, authenticate};
 use iam::command::*;
 use iam::deletion;
 use iam::error::Error;
@@ -226,6 +226,7 @@ impl World {
                 user_agent: "test".into(),
                 region: "north-1".into(),
                 tls: true,
+                made_for: MadeFor::default(),
                 api: None,
             },
         }

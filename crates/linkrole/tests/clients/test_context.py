@@ -96,6 +96,47 @@ def parameters(keys):
     return found
 
 
+class Sources(Case):
+    def test_atk_e13_a_service_says_for_whom_it_calls_and_only_a_service_does(self):
+        word = "s" + secrets.token_hex(3)
+        service = self.server.service({
+            "service": f"{word}.example.com", "display_name": word, "signing_names": [word],
+            "usage": "sessions", "hosts": []})
+        condition = {"StringEquals": {"aws:SourceAccount": self.account},
+                     "ArnLike": {"aws:SourceArn": f"arn:aws:{word}:*:{self.account}:thing/*"}}
+        arns = {}
+        for name, principal in (("for-service", {"Service": f"{word}.example.com"}),
+                                ("for-users", {"AWS": self.account})):
+            trust = {"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole",
+                "Condition": condition}]}
+            made = self.iam.create_role(RoleName=f"{name}-{word}",
+                                        AssumeRolePolicyDocument=json.dumps(trust))
+            arns[name] = made["Role"]["Arn"]
+
+        def assume(keys, role, account=None, arn=None):
+            """As an unmodified client of a service calls: with two more headers, which it signs."""
+            sts = self.server.client("sts", keys)
+
+            def add(request, **_):
+                for header, value in (("x-amz-source-account", account), ("x-amz-source-arn", arn)):
+                    if value:
+                        request.headers[header] = value
+
+            sts.meta.events.register("before-sign.sts.AssumeRole", add)
+            return sts.assume_role(RoleArn=arns[role], RoleSessionName="session")
+
+        mine = f"arn:aws:{word}:r1:{self.account}:thing/1"
+        other = f"arn:aws:{word}:r1:999999999999:thing/1"
+        assume(service, "for-service", self.account, mine)
+        for account, arn in ((None, None), (self.account, None), ("999999999999", other),
+                             (self.account, other), ("999999999999", mine)):
+            with self.subTest(account=account, arn=arn):
+                self.refused("AccessDenied", 403, None, assume, service, "for-service", account, arn)
+        self.refused("AccessDenied", 403, None, assume, self.server.admin, "for-users", self.account,
+                     mine)
+
+
 class Aws(Case):
     def ask(self, keys, extra_headers, extra, sign_all=True):
         """ListRoles of IAM with more headers and parameters; answers the status."""
