@@ -19,6 +19,8 @@ mod outward;
 mod power;
 #[cfg(test)]
 mod races;
+#[cfg(test)]
+mod races_asked;
 mod reconciler;
 mod rpc;
 mod seed;

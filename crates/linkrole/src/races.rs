@@ -277,7 +277,7 @@ impl World {
     }
 }
 
-fn rounds(usual: u64) -> u64 {
+pub fn rounds(usual: u64) -> u64 {
     std::env::var("LINKROLE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 

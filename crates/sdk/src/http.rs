@@ -73,6 +73,8 @@ pub struct Response {
     pub status: u16,
     /// The type of the body.
     pub content_type: &'static str,
+    /// More headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Bytes,
 }
@@ -80,12 +82,14 @@ pub struct Response {
 impl Response {
     /// An answer in JSON.
     pub fn json(status: u16, body: &Value) -> Self {
-        Self { status, content_type: "application/json", body: Bytes::from(body.to_string()) }
+        let body = Bytes::from(body.to_string());
+        Self { status, content_type: "application/json", headers: Vec::new(), body }
     }
 
     /// Bytes of no known type.
     pub fn bytes(status: u16, body: Vec<u8>) -> Self {
-        Self { status, content_type: "application/octet-stream", body: Bytes::from(body) }
+        let body = Bytes::from(body);
+        Self { status, content_type: "application/octet-stream", headers: Vec::new(), body }
     }
 
     /// An error, in the form that linkrole's native API has too.
@@ -236,6 +240,11 @@ fn built(response: Response) -> hyper::Response<Full<Bytes>> {
         .unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let kind = HeaderValue::from_static(response.content_type);
     built.headers_mut().insert(CONTENT_TYPE, kind);
+    for (name, value) in response.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            built.headers_mut().insert(name, value);
+        }
+    }
     built
 }
 

@@ -75,6 +75,7 @@
 //! made and removed *after* it is gone. A crash in between leaves a use too many, never one too
 //! few; [`Service::reconcile_usage`] at the next start removes it.
 
+pub mod asked;
 mod client;
 mod clock;
 mod credentials;

@@ -68,6 +68,9 @@ pub struct Role {
     /// Whether its deletion was asked for and is not decided.
     #[serde(default)]
     pub deleting: bool,
+    /// Counts the fences of its deletions; see [`crate::asked`].
+    #[serde(default)]
+    pub epoch: u64,
     /// Whether this very call made it. (On the wire a role's `created` is a time.)
     #[serde(skip)]
     pub created: bool,

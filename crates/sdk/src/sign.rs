@@ -87,6 +87,11 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The lower-case hexadecimal HMAC-SHA256 of bytes.
+pub(crate) fn hmac_hex(key: &[u8], bytes: &[u8]) -> String {
+    hex(&hmac(key, bytes))
+}
+
 /// Percent-encodes text for one segment of a path or one part of a query: letters, digits and
 /// `-._~` stay, all else becomes `%XX`.
 pub fn percent_encode(text: &str) -> String {
