@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
     access_key, account, attachment, callback, deletion, group, linked, managed_policy, provider,
-    role, role_policy, service, session, tagging, terms, usage, user,
+    role, role_policy, service, session, tagging, terms, trigger, usage, user,
 };
 
 /// What a call leads to.
@@ -134,13 +134,22 @@ fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output
             let source = caller_source(&call.source);
             let (decision, message) =
                 authorize::answer(tx, &on_behalf, &source, service, question)?;
-            let home = on_behalf.account.as_ref();
+            let account_dialect = on_behalf.dialect(tx.state());
+            let missing =
+                on_behalf.account.as_ref().filter(|_| decision.allowed()).map(|account| {
+                    trigger::missing(
+                        tx.state(),
+                        service,
+                        account,
+                        account_dialect,
+                        &question.action,
+                    )
+                });
             Ok(Output::Authorized {
                 decision,
                 message,
-                account_dialect: home
-                    .and_then(|a| crate::caller::dialect(tx.state(), a))
-                    .unwrap_or(policy::Dialect::Aws),
+                ensure: missing.unwrap_or_default(),
+                account_dialect,
                 caller: on_behalf.view(),
             })
         }

@@ -45,6 +45,7 @@ mod tagging;
 mod target;
 pub mod terms;
 pub mod text;
+pub mod trigger;
 pub mod tx;
 pub mod update;
 pub mod usage;

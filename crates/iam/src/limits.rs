@@ -62,6 +62,10 @@ pub const USAGES_PER_ROLE: usize = 10_000;
 pub const USAGES_SHOWN: usize = 100;
 /// Roles that one linked service may define.
 pub const TEMPLATES_PER_SERVICE: usize = 20;
+/// Triggers of one role of a manifest.
+pub const TRIGGERS_PER_ROLE: usize = 50;
+/// Actions of one trigger.
+pub const ACTIONS_PER_TRIGGER: usize = 50;
 /// Versions of the permissions of a template that are kept beside those that roles still have.
 pub const VERSIONS_PER_TEMPLATE: u32 = 5;
 /// Policies that one linked service may offer to its customers.

@@ -225,6 +225,13 @@ pub fn version_in_force(state: &State, account: &AccountId, template: &TemplateR
     latest.filter(|_| !holds).unwrap_or(template.version)
 }
 
+/// Longest life of a session of a role, in seconds: for a service-linked role what its service says now.
+pub fn max_session_s(state: &State, role: &Role) -> u32 {
+    let RoleKind::Linked(linked) = &role.kind else { return role.max_session_s };
+    let found = state.template(&linked.template.principal);
+    found.map_or(role.max_session_s, |(_, template)| template.max_session_s)
+}
+
 /// What the catalogue says of the role of one principal, or of all that this account can have.
 ///
 /// Errors: `UnknownServicePrincipal`.
@@ -302,7 +309,7 @@ fn make(
         updated_ms: 0,
         description,
         tags: Tags::default(),
-        max_session_s: limits::SESSION_DEFAULT_S,
+        max_session_s: template.max_session_s,
         not_before_ms: 0,
         kind: RoleKind::Linked(LinkedRole {
             template: TemplateRef {

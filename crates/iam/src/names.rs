@@ -203,6 +203,8 @@ mod tests {
             suffix,
             deletion: DeletionRule::Manual,
             allow_iam_writes: false,
+            max_session_s: crate::limits::SESSION_DEFAULT_S,
+            triggers: Vec::new(),
             description: None,
             versions: BTreeMap::from([(1, documents)]),
             version: 1,

@@ -405,6 +405,7 @@ pub enum Output {
     },
     Authorized {
         decision: Decision,
+        ensure: Vec<ServiceName>,
         caller: CallerView,
         account_dialect: policy::Dialect,
         message: Option<String>,

@@ -230,7 +230,10 @@ pub fn view(tx: &Tx<'_>, role: &Arc<Role>) -> RoleView {
             RoleKind::Own(_) => None,
             RoleKind::Linked(_) => tx.state().last_task(role).cloned(),
         },
-        role: role.clone(),
+        role: match linked::max_session_s(tx.state(), role) {
+            shown if shown == role.max_session_s => role.clone(),
+            max_session_s => Arc::new(Role { max_session_s, ..(**role).clone() }),
+        },
     }
 }
 

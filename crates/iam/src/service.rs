@@ -12,6 +12,7 @@ use crate::output::*;
 use crate::rows::*;
 use crate::seal::{self, Secret};
 use crate::text::*;
+use crate::trigger;
 use crate::tx::Tx;
 use crate::update;
 use crate::widening;
@@ -340,6 +341,16 @@ fn check_template(manifest: &Manifest, template: &Template) -> Result<(), Error>
             format!("expected a name without `_`; found `{}`", template.role),
         ));
     }
+    let session = limits::SESSION_MIN_S..=limits::SESSION_MAX_S;
+    if !session.contains(&template.max_session_s) {
+        let (least, most) = (session.start(), session.end());
+        let found = template.max_session_s;
+        return Err(invalid(
+            "max_session_duration",
+            format!("expected {least} to {most} seconds; found {found}"),
+        ));
+    }
+    trigger::check(manifest, template)?;
     let widening = template.versions.values().flat_map(widening::actions).collect::<Vec<_>>();
     if !template.allow_iam_writes && !widening.is_empty() {
         let message = format!(

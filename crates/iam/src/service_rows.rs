@@ -3,6 +3,7 @@
 use crate::offered::OfferedPolicy;
 use crate::policy_text::PermissionsPolicy;
 use crate::text::*;
+use crate::trigger::Trigger;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,12 @@ pub struct Template {
     /// Whether its permissions may change identities or mint credentials; else a manifest with such is refused.
     #[serde(default)]
     pub allow_iam_writes: bool,
+    /// Longest life of a session of its roles, in seconds.
+    #[serde(default = "session_default")]
+    pub max_session_s: u32,
+    /// The calls that make the service work with its roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
     /// The description a role gets when the service has it made.
     pub description: Option<Description>,
     /// The permissions by version.
@@ -55,6 +62,10 @@ pub struct Template {
     /// Of imported versions, where they come from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<u32, PolicySource>,
+}
+
+fn session_default() -> u32 {
+    crate::limits::SESSION_DEFAULT_S
 }
 
 /// Where an imported policy comes from.

@@ -8,6 +8,7 @@ use crate::caller::{Identity, IdentityKind, Source};
 use crate::command::*;
 use crate::error::{Denial, Error};
 use crate::limits;
+use crate::linked;
 use crate::operations::Operation;
 use crate::output::*;
 use crate::rows::*;
@@ -152,7 +153,8 @@ pub fn assume_role(
         let message = "the session policy is not in the language of the role's account".to_owned();
         return Err(Error::MalformedPolicy { message });
     }
-    let duration_s = duration(me, &role, ask, tx.now())?;
+    let most_s = linked::max_session_s(tx.state(), &role);
+    let duration_s = duration(me, most_s, ask, tx.now())?;
     if let RoleKind::Linked(_) = role.kind {
         crate::deletion::use_wins(tx, &role.id, "a session was opened")?;
     }
@@ -262,9 +264,9 @@ fn chain(me: &Identity) -> Option<&Arc<Claims>> {
 }
 
 /// The order of the checks is the vendor's: role limit, then chaining. [src: AWS.md 4.2]
-fn duration(me: &Identity, role: &Role, ask: &AssumeRole, now_ms: i64) -> Result<u32, Error> {
-    let asked_s = ask.duration_s.unwrap_or(limits::SESSION_DEFAULT_S.min(role.max_session_s));
-    if asked_s > role.max_session_s {
+fn duration(me: &Identity, most_s: u32, ask: &AssumeRole, now_ms: i64) -> Result<u32, Error> {
+    let asked_s = ask.duration_s.unwrap_or(limits::SESSION_DEFAULT_S.min(most_s));
+    if asked_s > most_s {
         return Err(Error::DurationAboveRole);
     }
     if let Some(session) = chain(me) {

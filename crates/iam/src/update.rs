@@ -305,6 +305,8 @@ fn role_change(
     setting("suffix", &|t| word(&t.suffix));
     setting("deletion", &|t| word(&t.deletion));
     setting("allow_iam_writes", &|t| t.allow_iam_writes.to_string());
+    setting("max_session_duration", &|t| t.max_session_s.to_string());
+    setting("trigger", &|t| t.triggers.iter().map(word).collect::<Vec<_>>().join(", "));
     setting("description", &|t| {
         t.description.as_ref().map(ToString::to_string).unwrap_or_default()
     });

@@ -7,9 +7,11 @@ use common::*;
 use iam::caller::Caller;
 use iam::command::*;
 use iam::error::{Denial, Entity, Error};
+use iam::limits;
 use iam::offered::OfferedPolicy;
 use iam::output::*;
 use iam::rows::*;
+use iam::trigger::{Acting, Trigger};
 use policy::{Dialect, Layer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -635,4 +637,95 @@ fn row_24_a_policy_is_held_where_its_language_is_spoken_and_nowhere_else() {
     assert!(matches!(world.err(&Caller::Operator, remove("one.example.com")), Error::InUse(_)));
     world.ok(&people.root, Command::DeleteRolePermissionsBoundary { role: t("bound") });
     world.ok(&Caller::Operator, remove("one.example.com"));
+}
+
+#[test]
+fn row_26_triggers_say_which_calls_need_a_role_and_of_nothing_else() {
+    let (mut world, people) = World::peopled(31);
+    let with = |trigger: Trigger| {
+        let mut role = template(BACKUP, "ExampleBackup", SuffixRule::Refused);
+        role.triggers = vec![trigger];
+        let vault = template(VAULT, "ExampleVault", SuffixRule::Optional);
+        Box::new(manifest(BACKUP, "backup", vec![role, vault]))
+    };
+    let trigger = |on: &str| Trigger {
+        on: BTreeSet::from([on.to_owned()]),
+        creates: true,
+        uses: BTreeSet::new(),
+        carries: BTreeSet::new(),
+        acting: Acting::Role,
+    };
+    let named =
+        |sid: &str| Trigger { uses: BTreeSet::from([sid.into()]), ..trigger("backup:Start") };
+    let carrying = Trigger { carries: BTreeSet::from(["team".into()]), ..trigger("backup:Start") };
+    for (why, bad) in [
+        ("another's action", trigger("storage:GetObject")),
+        ("no action", trigger("backup")),
+        ("an action of no letters", trigger("backup:Start Now")),
+        ("no statement", named("NoSuch")),
+        ("no key", carrying),
+        ("nothing at all", Trigger { on: BTreeSet::new(), ..trigger("backup:Start") }),
+    ] {
+        let error = world.err(&Caller::Operator, Command::UpdateService { manifest: with(bad) });
+        assert!(matches!(error, Error::Invalid { field: "trigger", .. }), "{why}: {error:?}");
+    }
+    let manifest = with(trigger("backup:Start*"));
+    let change = update(&mut world, *manifest);
+    let settings: Vec<&str> =
+        change.roles.iter().flat_map(|r| &r.settings).map(|s| s.name.as_str()).collect();
+    assert_eq!(settings, ["trigger"]);
+    let ask = |world: &mut World, caller: &Caller, action: &str| {
+        let question = Question {
+            action: action.into(),
+            resource: Some(format!("arn:aws:backup:north-1:{A}:vault/1")),
+            account: None,
+            context: BTreeMap::new(),
+        };
+        let command = Command::AuthorizeRequest(Box::new(question));
+        match world.call_for(&people.backup, Some(caller), command).unwrap() {
+            Output::Authorized { decision, ensure, .. } => (decision.allowed(), ensure),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (root, bare) = (people.root.clone(), people.bare.clone());
+    assert_eq!(ask(&mut world, &root, "backup:StartBackup"), (true, vec![t(BACKUP)]));
+    assert_eq!(ask(&mut world, &root, "backup:ListVaults"), (true, Vec::new()));
+    assert_eq!(ask(&mut world, &bare, "backup:StartBackup"), (false, Vec::new()));
+    world.linked(&root, BACKUP);
+    assert_eq!(ask(&mut world, &root, "backup:StartBackup"), (true, Vec::new()));
+}
+
+#[test]
+fn row_26_the_longest_session_is_what_the_manifest_says_now() {
+    let (mut world, people) = World::peopled(32);
+    let with = |seconds: u32| {
+        let mut role = template(BACKUP, "ExampleBackup", SuffixRule::Refused);
+        role.max_session_s = seconds;
+        let vault = template(VAULT, "ExampleVault", SuffixRule::Optional);
+        manifest(BACKUP, "backup", vec![role, vault])
+    };
+    world.linked(&people.root, BACKUP);
+    let shown = |world: &mut World| match world
+        .ok(&people.root, Command::GetRole { role: t(BACKUP_ROLE) })
+    {
+        Output::Role(view) => view.role.max_session_s,
+        other => panic!("{other:?}"),
+    };
+    let asked = |world: &mut World, seconds: u32| {
+        let ask =
+            AssumeRole { duration_s: Some(seconds), ..assume(&linked_arn(A, BACKUP, BACKUP_ROLE)) };
+        world.assume(&people.backup, ask).map(drop)
+    };
+    assert_eq!(shown(&mut world), limits::SESSION_DEFAULT_S);
+    assert_eq!(asked(&mut world, 7_200), Err(Error::DurationAboveRole));
+    update(&mut world, with(7_200));
+    assert_eq!(shown(&mut world), 7_200, "of roles that are there, too");
+    assert_eq!(asked(&mut world, 7_200), Ok(()));
+    update(&mut world, with(900));
+    assert_eq!(asked(&mut world, 901), Err(Error::DurationAboveRole));
+    for bad in [899, 43_201] {
+        let command = Command::UpdateService { manifest: Box::new(with(bad)) };
+        let error = world.err(&Caller::Operator, command);
+        assert!(matches!(error, Error::Invalid { field: "max_session_duration", .. }), "{error:?}");
+    }
 }

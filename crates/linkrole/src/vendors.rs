@@ -68,6 +68,8 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
         },
         deletion: DeletionRule::Manual,
         allow_iam_writes: false,
+        max_session_s: iam::limits::SESSION_DEFAULT_S,
+        triggers: Vec::new(),
         description: None,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,

@@ -35,6 +35,9 @@ pub struct Decision {
     pub allowed: bool,
     /// The text for the caller who may not; empty for one who may.
     pub message: String,
+    /// The principals of the roles that the manifest says are made for this action, and that the caller's account has
+    /// not: for [`Service::ensure`].
+    pub ensure: Vec<String>,
     /// Who called.
     pub caller: Caller,
     /// The whole answer, with the statements that decided.
@@ -212,6 +215,8 @@ impl Service {
         struct Authorized {
             allowed: bool,
             message: Option<String>,
+            #[serde(default)]
+            ensure: Vec<String>,
             caller: Caller,
         }
         let body = json!({
@@ -229,6 +234,7 @@ impl Service {
         Ok(Decision {
             allowed: answer.allowed,
             message: answer.message.unwrap_or_default(),
+            ensure: answer.ensure,
             caller: answer.caller,
             raw,
         })

@@ -6,6 +6,7 @@ use iam::rows::{
     Callback, DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource,
 };
 use iam::text::*;
+use iam::trigger::Trigger;
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +94,12 @@ pub struct RoleText {
     /// Whether its permissions may change identities or mint credentials.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_iam_writes: bool,
+    /// Longest life of a session, in seconds; an hour unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_duration: Option<u32>,
+    /// The calls that make the service work with it.
+    #[serde(default, rename = "trigger", skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
     /// The description a role gets when the service has it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -198,6 +205,8 @@ fn template(service: &ServiceName, role: &RoleText) -> Result<Template, String> 
         suffix: role.suffix,
         deletion: role.deletion,
         allow_iam_writes: role.allow_iam_writes,
+        max_session_s: role.max_session_duration.unwrap_or(iam::limits::SESSION_DEFAULT_S),
+        triggers: role.triggers.clone(),
         description: role.description.as_ref().map(|d| field("description", d)).transpose()?,
         versions: BTreeMap::from([(1, documents)]),
         version: 1,
@@ -231,6 +240,9 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         suffix: t.suffix,
         deletion: t.deletion,
         allow_iam_writes: t.allow_iam_writes,
+        max_session_duration: Some(t.max_session_s)
+            .filter(|s| *s != iam::limits::SESSION_DEFAULT_S),
+        triggers: t.triggers.clone(),
         description: t.description.as_ref().map(ToString::to_string),
         policy: document(t.versions.get(&t.version), Dialect::Aws),
         ram_policy: document(t.versions.get(&t.version), Dialect::Alibaba),

@@ -568,7 +568,7 @@ fn body(output: &Output) -> Value {
         Output::Ensured { role: view, created } => {
             json!({ "role": role(view), "created": created })
         }
-        Output::Authorized { decision, caller: view, account_dialect, message } => json!({
+        Output::Authorized { decision, ensure, caller: view, account_dialect, message } => json!({
             "allowed": decision.allowed(),
             "decision": match decision.effect {
                 Effect::Allow => "Allow",
@@ -583,6 +583,7 @@ fn body(output: &Output) -> Value {
                 "effect": format!("{:?}", m.effect),
             })).collect::<Vec<_>>(),
             "message": message,
+            "ensure": ensure,
             "caller": caller(view),
             "dialect": account_dialect,
         }),

@@ -200,6 +200,8 @@ fn preview(view: &PreviewView) -> Value {
         "policy": documents.and_then(|d| d.of(view.dialect)).map(document),
         "ceiling": view.ceiling.as_ref().map(document),
         "deletion": template.deletion,
+        "max_session_s": template.max_session_s,
+        "triggers": template.triggers,
         "requires_consent": view.terms.requires_consent,
     })
 }

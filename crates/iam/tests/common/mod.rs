@@ -158,6 +158,8 @@ pub fn template(principal: &str, role: &str, suffix: SuffixRule) -> Template {
         suffix,
         deletion: DeletionRule::Manual,
         allow_iam_writes: false,
+        max_session_s: iam::limits::SESSION_DEFAULT_S,
+        triggers: Vec::new(),
         description: Some(t("Made by its service")),
         versions: BTreeMap::from([(
             1,

@@ -224,6 +224,32 @@ class Terms(Case):
                                             {"forwarded": elsewhere})
         self.assertEqual((status, answer["error"]["code"]), (400, "ValidationError"), answer)
 
+    def test_feature_18_26_triggers_and_the_longest_session(self):
+        grown = copy.deepcopy(self.manifest)
+        grown["role"][0].update(max_session_duration=7200, trigger=[
+            {"on": [f"{self.word}:Create*"], "creates": True}])
+        self.ok("service", "update", "--manifest", self.write(grown))
+        shown = self.ok("service", "show", self.principal)
+        self.assertEqual(shown["role"][0]["trigger"], grown["role"][0]["trigger"])
+        self.assertEqual(shown["role"][0]["max_session_duration"], 7200)
+        preview = self.ok("slr", "preview", self.principal)
+        self.assertEqual(preview["triggers"], grown["role"][0]["trigger"])
+        user = self.server.user("u" + self.word, allow(f"{self.word}:*"))
+        ask = lambda action: self.server.native(self.keys, "/v1/authorize", {
+            "action": f"{self.word}:{action}", "resource": "*",
+            "forwarded": self.server.forwarded(user, self.word, f"{self.word}.local")})
+        status, answer = ask("CreateThing")
+        self.assertEqual((status, answer["allowed"], answer["ensure"]),
+                         (200, True, [self.principal]), answer)
+        self.assertEqual(ask("ListThings")[1]["ensure"], [])
+        role = self.iam.create_service_linked_role(AWSServiceName=self.principal)["Role"]
+        self.assertEqual(ask("CreateThing")[1]["ensure"], [], "it is there")
+        self.assertEqual(self.iam.get_role(RoleName=self.name)["Role"]["MaxSessionDuration"], 7200)
+        assume = lambda seconds: self.server.client("sts", self.keys).assume_role(
+            RoleArn=role["Arn"], RoleSessionName="session", DurationSeconds=seconds)
+        assume(7200)
+        self.refused("ValidationError", 400, None, assume, 7201)
+
     def test_feature_28_a_new_role_appears_where_the_service_is_used(self):
         grown = copy.deepcopy(self.manifest)
         grown["role"].append({
