@@ -60,5 +60,6 @@ clients! {
     faults_on_demand: "test_inject" on "none";
     edges_of_the_server_on_disk: "test_edge" on "disk";
     schema_of_case_files: "test_schema" on "none";
+    native_api_is_as_described: "test_openapi" on "dev";
     kill_at_random_moments: "test_kill" on "disk";
 }

@@ -6,6 +6,7 @@
 pub mod alibaba;
 pub mod aws;
 pub mod clock;
+pub mod description;
 pub mod http;
 mod mac;
 pub mod manifest;
