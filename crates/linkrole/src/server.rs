@@ -18,6 +18,7 @@ use std::sync::Arc;
 use store::{EntryQuery, Store};
 use wire::alibaba;
 use wire::aws::{self, Query, fault::Fault};
+use wire::description;
 use wire::http::{Request, Response};
 use wire::native::{self, Forwarded, TrailQuery};
 use wire::sign_acs;
@@ -129,6 +130,10 @@ impl<S: Store> Server<S> {
     }
 
     async fn native(&self, request: &Request, peer: &Peer, id: &str) -> Response {
+        // Before any authentication: what the API is, is no secret.
+        if let Some(document) = description::answer(request, id) {
+            return document;
+        }
         match self.run_native(request, peer, id).await {
             Ok(response) => response,
             Err(fault) => native::refusal(&fault, id),

@@ -64,5 +64,8 @@ clients! {
     faults_on_demand: "test_inject" on "none";
     edges_of_the_server_on_disk: "test_edge" on "disk";
     schema_of_case_files: "test_schema" on "none";
+    native_api_is_as_described: "test_openapi" on "dev";
+    service_in_python_in_memory: "test_python_service" on "dev";
+    service_in_python_on_disk: "test_python_service" on "disk";
     kill_at_random_moments: "test_kill" on "disk";
 }

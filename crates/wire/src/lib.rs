@@ -7,6 +7,7 @@ pub mod alibaba;
 pub mod aws;
 pub mod callback;
 pub mod clock;
+pub mod description;
 pub mod http;
 mod mac;
 pub mod manifest;

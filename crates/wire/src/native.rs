@@ -435,12 +435,12 @@ pub fn policy_target(arn: &str) -> Option<PolicyTarget> {
 
 /// The answer to a request.
 pub fn answer(output: &Output, request_id: &str) -> Response {
-    respond(200, &body(output), request_id)
+    respond(200, &body(output).to_string(), request_id)
 }
 
 /// Entries of the trail, as they are stored.
 pub fn trail(entries: &[Value], next: Option<u64>, request_id: &str) -> Response {
-    respond(200, &json!({ "entries": entries, "next": next }), request_id)
+    respond(200, &json!({ "entries": entries, "next": next }).to_string(), request_id)
 }
 
 /// A refusal in the dialect.
@@ -449,7 +449,7 @@ pub fn refusal(fault: &Fault, request_id: &str) -> Response {
         "error": { "code": fault.code, "message": fault.message },
         "request_id": request_id,
     });
-    respond(fault.status, &body, request_id)
+    respond(fault.status, &body.to_string(), request_id)
 }
 
 /// Turns an error into the dialect's own.
@@ -457,12 +457,12 @@ pub fn fault_of(error: &Error) -> Fault {
     fault(error)
 }
 
-fn respond(status: u16, body: &Value, request_id: &str) -> Response {
+pub(crate) fn respond(status: u16, body: &str, request_id: &str) -> Response {
     let headers = vec![
         ("content-type", "application/json".to_owned()),
         ("x-request-id", request_id.to_owned()),
     ];
-    Response { status, headers, body: body.to_string().into_bytes() }
+    Response { status, headers, body: body.as_bytes().to_vec() }
 }
 
 pub(crate) fn role(view: &RoleView) -> Value {
