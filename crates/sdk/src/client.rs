@@ -1,14 +1,17 @@
 //! Calls over TCP or the operator's Unix socket: one connection per request, with limits.
 //!
-//! Not here: what the operations are (`service`), how a request is signed (`sign`), TLS.
+//! Not here: what the operations are (`service`), how a request is signed (`sign`), whom TLS believes (`tls`).
 
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::sign::{self, percent_encode};
+use crate::tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +19,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 /// The region that signatures to linkrole name.
 pub const REGION: &str = "local-1";
@@ -38,6 +42,7 @@ pub struct Client {
 enum Place {
     /// Host and port, as the `host` header says them.
     Tcp(String),
+    Tls(String, Arc<ClientConfig>),
     Socket(PathBuf),
 }
 
@@ -81,23 +86,43 @@ impl Answer {
 }
 
 impl Client {
-    /// A server at `http://HOST:PORT`; requests are signed if there are credentials.
+    /// A server at `https://HOST:PORT` or `http://HOST:PORT`; requests are signed if there are credentials. The
+    /// server's certificate must be one that this machine trusts; see [`Client::trusting`].
     ///
     /// Errors: [`Error::Argument`] for an address of another form.
     pub fn tcp(endpoint: &str, credentials: Option<Credentials>) -> Result<Self, Error> {
         let wrong = || {
             Error::Argument(format!(
-                "expected an address like http://127.0.0.1:8080; found `{endpoint}`"
+                "expected an address like https://linkrole.internal:4680; found `{endpoint}`"
             ))
         };
-        let host = endpoint.strip_prefix("http://").ok_or_else(wrong)?;
+        let (scheme, host) = endpoint.split_once("://").ok_or_else(wrong)?;
+        if !["http", "https"].contains(&scheme) {
+            return Err(wrong());
+        }
         let host = host.strip_suffix('/').unwrap_or(host);
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(wrong());
         }
         let credentials = credentials.map(Arc::new);
-        Ok(Self { place: Place::Tcp(host.to_owned()), credentials })
+        let host = host.to_owned();
+        let place = match scheme {
+            "https" => Place::Tls(host, tls::config(None)?),
+            _ => Place::Tcp(host),
+        };
+        Ok(Self { place, credentials })
+    }
+
+    /// The same server, which is believed by the certificates in this PEM file and no others.
+    ///
+    /// Errors: [`Error::File`].
+    pub fn trusting(self, certificates: &Path) -> Result<Self, Error> {
+        let place = match self.place {
+            Place::Tls(host, _) => Place::Tls(host, tls::config(Some(certificates))?),
+            other => other,
+        };
+        Ok(Self { place, ..self })
     }
 
     /// The operator's own socket: who may open it is the operator, so nothing is signed.
@@ -190,11 +215,20 @@ impl Client {
         let deadline = deadline.unwrap_or_else(tokio::time::Instant::now);
         match &self.place {
             Place::Tcp(host) => {
-                // Without a port it is that of HTTP.
-                let bare = !host.ends_with(']') && host.contains(':');
-                let address = if bare { host.clone() } else { format!("{host}:80") };
+                let (_, address) = address(host, 80);
                 let stream = self.connected(deadline, TcpStream::connect(address)).await?;
                 let _ = stream.set_nodelay(true);
+                self.exchange(deadline, stream, request).await
+            }
+            Place::Tls(host, config) => {
+                let (name, address) = address(host, 443);
+                let name = ServerName::try_from(name).map_err(|e| {
+                    Error::Argument(format!("expected a host in `{host}`; found: {e}"))
+                })?;
+                let stream = self.connected(deadline, TcpStream::connect(address)).await?;
+                let _ = stream.set_nodelay(true);
+                let connector = TlsConnector::from(config.clone());
+                let stream = self.connected(deadline, connector.connect(name, stream)).await?;
                 self.exchange(deadline, stream, request).await
             }
             Place::Socket(path) => {
@@ -206,7 +240,7 @@ impl Client {
 
     fn request(&self, call: &Call<'_>) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let host = match &self.place {
-            Place::Tcp(host) => host.as_str(),
+            Place::Tcp(host) | Place::Tls(host, _) => host.as_str(),
             Place::Socket(_) => "localhost",
         };
         let mut headers: Vec<(String, String)> = Vec::new();
@@ -287,9 +321,18 @@ impl Client {
     fn place(&self) -> String {
         match &self.place {
             Place::Tcp(host) => format!("http://{host}"),
+            Place::Tls(host, _) => format!("https://{host}"),
             Place::Socket(path) => path.display().to_string(),
         }
     }
+}
+
+/// The bare host, and the address to connect to; without a port it is that of the scheme.
+fn address(host: &str, port: u16) -> (String, String) {
+    let has_port = !host.ends_with(']') && host.contains(':');
+    let bare = if has_port { host.rsplit_once(':').map_or(host, |(bare, _)| bare) } else { host };
+    let whole = if has_port { host.to_owned() } else { format!("{host}:{port}") };
+    (bare.trim_matches(['[', ']']).to_owned(), whole)
 }
 
 #[cfg(test)]
@@ -301,11 +344,26 @@ mod tests {
 
     #[test]
     fn an_address_has_one_form() {
-        for good in ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9000"] {
+        let good =
+            ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9000", "https://a"];
+        for good in good {
             assert!(Client::tcp(good, None).is_ok(), "{good}");
         }
-        for bad in ["127.0.0.1:8080", "https://a", "http://", "http://a/b", "http://u@a"] {
+        for bad in ["127.0.0.1:8080", "ftp://a", "http://", "http://a/b", "http://u@a", "https://"]
+        {
             assert!(matches!(Client::tcp(bad, None), Err(Error::Argument(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_the_port_of_its_scheme() {
+        for (host, port, bare, whole) in [
+            ("a", 443, "a", "a:443"),
+            ("a:1", 443, "a", "a:1"),
+            ("[::1]", 80, "::1", "[::1]:80"),
+            ("[::1]:9", 80, "::1", "[::1]:9"),
+        ] {
+            assert_eq!(address(host, port), (bare.to_owned(), whole.to_owned()));
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! It depends on no crate of the server; it knows the server's wire and nothing else. Not here:
 //! retries of what may have happened, a cache of decisions (every request is decided anew), and
-//! TLS (put both ends behind the same proxy or on one host).
+//! TLS for what a service serves (put a proxy before it, or serve on one host).
 //!
 //! # A linked service, from start to end
 //!
@@ -85,6 +85,7 @@ mod forwarded;
 pub mod http;
 mod service;
 pub mod sign;
+mod tls;
 mod xml;
 
 pub use client::{Answer, Call, Client, REGION};

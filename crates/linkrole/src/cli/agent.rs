@@ -57,8 +57,7 @@ pub fn run(args: &AgentArgs) -> Result<(), String> {
             "no access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with --credentials",
         )?,
     };
-    let client =
-        Client::tcp(&args.endpoint.endpoint, Some(credentials)).map_err(|e| e.to_string())?;
+    let client = super::remote::client(&args.endpoint.endpoint, Some(credentials))?;
     let (role, name) = (args.role.clone(), args.session.clone());
     let source = Source { client, role, name, duration_s: args.duration };
     super::runtime()?.block_on(async {

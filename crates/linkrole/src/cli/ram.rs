@@ -29,7 +29,7 @@ impl Ram {
         let credentials = credentials().ok_or(
             "no access key: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET",
         )?;
-        let client = Client::tcp(endpoint, None).map_err(|e| e.to_string())?;
+        let client = super::remote::client(endpoint, None)?;
         Ok(Self { client, credentials, runtime: super::runtime()? })
     }
 

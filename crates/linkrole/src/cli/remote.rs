@@ -1,9 +1,9 @@
 //! Speaking to a running server: as the operator by its socket, or with access keys.
 
 use super::Operator;
-use sdk::{Client, Credentials, Secret};
+use sdk::{Call, Client, Credentials, Secret};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::path::Path;
 
 /// A server to speak to.
 pub struct Remote {
@@ -32,7 +32,7 @@ impl Remote {
         let credentials = environment().ok_or(
             "no access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for a `dev` by `eval \"$(linkrole env)\"`",
         )?;
-        let client = Client::tcp(endpoint, Some(credentials)).map_err(|e| e.to_string())?;
+        let client = client(endpoint, Some(credentials))?;
         Ok(Self { client, runtime: super::runtime()? })
     }
 
@@ -73,20 +73,29 @@ pub fn environment() -> Option<Credentials> {
     })
 }
 
+/// A server at an address, believed as the environment says: `AWS_CA_BUNDLE` names a file of certificates, as it does
+/// for AWS's clients; without it the machine's authorities count.
+pub fn client(endpoint: &str, credentials: Option<Credentials>) -> Result<Client, String> {
+    let client = Client::tcp(endpoint, credentials).map_err(|e| e.to_string())?;
+    match std::env::var_os("AWS_CA_BUNDLE").filter(|file| !file.is_empty()) {
+        Some(file) => client.trusting(Path::new(&file)).map_err(|e| e.to_string()),
+        None => Ok(client),
+    }
+}
+
 /// Asks whether a server is ready: the one question that needs neither keys nor JSON.
 pub fn ready(endpoint: &str) -> Result<(), String> {
-    let address = endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/');
-    let failed = |e: std::io::Error| format!("{address} does not answer: {e}");
-    let mut stream = std::net::TcpStream::connect(address).map_err(failed)?;
-    let wait = Some(std::time::Duration::from_secs(5));
-    stream.set_read_timeout(wait).and_then(|()| stream.set_write_timeout(wait)).map_err(failed)?;
-    let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(failed)?;
-    let mut answer = String::new();
-    stream.take(4_096).read_to_string(&mut answer).map_err(failed)?;
-    if answer.starts_with("HTTP/1.1 200") {
-        return Ok(());
+    let call = Call {
+        method: "GET",
+        path: "/readyz",
+        query: "",
+        content_type: None,
+        body: b"",
+        signing_name: "iam",
+    };
+    let answer = super::runtime()?.block_on(client(endpoint, None)?.send(&call));
+    match answer.map_err(|e| e.to_string())?.status {
+        200 => Ok(()),
+        other => Err(format!("{endpoint} is not ready: it answered {other}")),
     }
-    let first = answer.lines().next().unwrap_or("nothing");
-    Err(format!("{address} is not ready: it answered `{first}`"))
 }

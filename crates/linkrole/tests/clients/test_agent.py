@@ -43,10 +43,11 @@ class Agent(AlibabaCase):
     def keyed(self):
         return self.env(AWS_ACCESS_KEY_ID=self.keys.key, AWS_SECRET_ACCESS_KEY=self.keys.secret)
 
-    def agent(self, role, *args):
+    def agent(self, role, *args, **env):
         """A running agent; answers what it tells programs to set."""
         process = subprocess.Popen(
-            [BINARY, "agent", "--role", role, "--listen", "127.0.0.1:0", *args], env=self.keyed(),
+            [BINARY, "agent", "--role", role, "--listen", "127.0.0.1:0", *args],
+            env={**self.keyed(), **env},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
         def end():
@@ -101,6 +102,13 @@ class Agent(AlibabaCase):
             status, answer = self.ask(url, headers)
             self.assertIn(status, (401, 403))
             self.assertNotIn("SecretAccessKey", answer)
+
+    def test_feature_60_an_agent_reaches_its_server_over_tls(self):
+        told = self.agent(self.role, AWS_ENDPOINT_URL=self.server.endpoint.replace("http", "https"),
+                          AWS_CA_BUNDLE=self.server.exported["LINKROLE_CERTIFICATE"])
+        code, out, err = self.aws("sts", "get-caller-identity", **{
+            name: value for name, value in told.items() if name.startswith("AWS_")})
+        self.assertEqual(code, 0, err)
 
     def test_feature_60_a_token_file_is_kept(self):
         file = os.path.join(self.server.folder.name, secrets.token_hex(4))

@@ -1,7 +1,5 @@
 """TLS: the certificate that `dev` makes, certificates of files, and clients that speak nothing else."""
 
-import datetime
-import ipaddress
 import json
 import os
 import ssl
@@ -19,37 +17,11 @@ from alibabacloud_credentials.models import Config as CredentialsConfig
 from alibabacloud_ram20150501 import models as ram_models
 from alibabacloud_ram20150501.client import Client as Ram
 from alibabacloud_tea_openapi import models as openapi
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+import certificates
 from alibaba import AlibabaCase
 from botocore.exceptions import ClientError
 from harness import BINARY, allow
-
-
-def self_signed(folder):
-    """A certificate for 127.0.0.1 and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "of the test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name)
-            .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256()))
-    files = [os.path.join(folder, name) for name in ("certificate.pem", "key.pem")]
-    with open(files[0], "wb") as file:
-        file.write(made.public_bytes(serialization.Encoding.PEM))
-    with open(files[1], "wb") as file:
-        file.write(key.private_bytes(serialization.Encoding.PEM,
-                                     serialization.PrivateFormat.PKCS8,
-                                     serialization.NoEncryption()))
-    return files
 
 
 class OfDev(AlibabaCase):
@@ -76,6 +48,26 @@ class OfDev(AlibabaCase):
                            aws_access_key_id=keys.key, aws_secret_access_key=keys.secret,
                            verify=self.certificate)
         self.assertEqual(sts.get_caller_identity()["Account"], self.account)
+
+    def test_our_own_command_line_over_tls(self):
+        def run(*args, **env):
+            done = subprocess.run([BINARY, *args, "--endpoint", f"https://{self.place}"],
+                                  env={**self.server.env, "AWS_ACCESS_KEY_ID": self.server.admin.key,
+                                       "AWS_SECRET_ACCESS_KEY": self.server.admin.secret, **env},
+                                  capture_output=True, text=True)
+            return done.returncode, done.stdout, done.stderr
+
+        for args in (("slr", "list"), ("health",)):
+            code, out, err = run(*args, AWS_CA_BUNDLE=self.certificate)
+            self.assertEqual(code, 0, err)
+            # Nobody is believed who is not to be trusted.
+            code, out, err = run(*args)
+            self.assertNotEqual(code, 0, out)
+            self.assertIn("certificate", err)
+            code, out, err = run(*args, AWS_CA_BUNDLE=certificates.chain(self.server.folder.name)[0])
+            self.assertNotEqual(code, 0, out)
+        code, out, err = run("slr", "list", AWS_CA_BUNDLE="/nowhere")
+        self.assertIn("/nowhere", err)
 
     def test_atk_d06_a_secure_transport_is_not_claimed_by_a_header(self):
         secure = {"Bool": {"aws:SecureTransport": "true"}}
@@ -141,7 +133,7 @@ class OfFiles(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             data = os.path.join(folder, "data")
             subprocess.run([BINARY, "init", "--data-dir", data], check=True, capture_output=True)
-            certificate, key = self_signed(folder)
+            certificate, key = certificates.chain(folder)[:2]
             serve = [BINARY, "serve", "--data-dir", data, "--listen", "127.0.0.1:0"]
             process = subprocess.Popen([*serve, "--tls-certificate", certificate, "--tls-key", key],
                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -172,7 +164,7 @@ class OfFiles(unittest.TestCase):
 
             self.assertIn("expected PEM text",
                           refused("--tls-certificate", key, "--tls-key", certificate))
-            _, other = self_signed(tempfile.mkdtemp(dir=folder))
+            _, other = certificates.chain(tempfile.mkdtemp(dir=folder))[:2]
             self.assertIn("do not go together",
                           refused("--tls-certificate", certificate, "--tls-key", other))
             self.assertIn("--tls-key", refused("--tls-certificate", certificate))
