@@ -434,3 +434,43 @@ fn atk_e13_for_whom_a_call_is_made_is_what_its_signature_tells() {
         assert!(matches!(error, Error::Invalid { field: "context", .. }), "{error:?}");
     }
 }
+
+/// What a weak user reaches through a service is what the user may ask the service for, what the role may do, what the
+/// account's ceiling leaves, in that account; and the trail names the user.
+#[test]
+fn atk_f19_a_weak_user_reaches_through_a_service_only_what_the_account_lets_it() {
+    let (mut world, people) = World::peopled(9);
+    let storage = world.service(manifest("storage.example.com", "storage", Vec::new()));
+    for root in [&people.root, &people.other_root] {
+        world.linked(root, BACKUP);
+    }
+    let weak = world.user(&people.root, "weak");
+    let id = world.state.user(&t(A), &iam::text::Folded::of("weak")).unwrap().id.to_string();
+    let start = || about("backup:Start", &format!("arn:aws:backup:north-1:{A}:x"), Some(A));
+    let get = |account: &str| {
+        about("storage:GetObject", &format!("arn:aws:storage:north-1:{account}:x"), Some(account))
+    };
+    // Without a word for it the service is not driven at all.
+    assert!(!told(&mut world, &people.backup, &weak, start()));
+    world.put_user_policy(&people.root, "weak", allow("backup:Start", "*"));
+    assert!(told(&mut world, &people.backup, &weak, start()));
+    assert!(!told(&mut world, &storage, &weak, get(A)), "the user itself may not");
+    // The service works with its role and says for whom: that is not the user's to choose.
+    let of_weak =
+        AssumeRole { source_identity: Some(t(&id)), ..assume(&linked_arn(A, BACKUP, BACKUP_ROLE)) };
+    let session = world.assume(&people.backup, of_weak).unwrap();
+    assert!(told(&mut world, &storage, &session, get(A)), "this much the role is for");
+    assert!(!told(&mut world, &storage, &session, get(B)), "never another tenant's");
+    let event = world.events.iter().rev().find(|event| event.operation == "AssumeRole").unwrap();
+    assert!(serde_json::to_string(event).unwrap().contains(&id), "the trail names the user");
+    // And the account says what may be reached in this user's name.
+    let ceiling = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"*","Resource":"*"}},{{"Effect":"Deny","Action":"storage:*","Resource":"*","Condition":{{"StringEquals":{{"aws:SourceIdentity":"{id}"}}}}}}]}}"#
+    );
+    let put = Command::PutServiceCeiling { principal: t(BACKUP), policy: ceiling };
+    world.ok(&people.root, put);
+    assert!(!told(&mut world, &storage, &session, get(A)));
+    let unnamed =
+        world.assume(&people.backup, assume(&linked_arn(A, BACKUP, BACKUP_ROLE))).unwrap();
+    assert!(told(&mut world, &storage, &unnamed, get(A)), "others are not concerned");
+}
