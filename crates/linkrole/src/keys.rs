@@ -38,22 +38,31 @@ pub fn create(data_dir: &Path) -> Result<Keyring, String> {
 pub fn load(data_dir: &Path) -> Result<Keyring, String> {
     let file = path(data_dir);
     let at = file.display();
-    let mut open = std::fs::File::open(&file).map_err(|e| {
-        format!("cannot read the master key {at}: {e}; without it the store cannot be opened")
-    })?;
-    let mode = open.metadata().map_err(|e| format!("{at}: {e}"))?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "the master key {at} has mode {mode:o}; expected 600: run `chmod 600 {at}`"
-        ));
-    }
-    let mut text = Zeroizing::new(String::new());
-    open.read_to_string(&mut text).map_err(|e| format!("{at}: {e}"))?;
+    let text = read_private(&file, "master key")?;
     let digits = text.strip_prefix(HEADER).map(str::trim_end);
     let bytes = digits.and_then(unhex).map(Zeroizing::new);
     bytes
         .and_then(|b| Keyring::from_bytes(&b))
         .ok_or_else(|| format!("the master key {at} is damaged; restore it from its backup"))
+}
+
+/// Reads a file that nobody but its owner may read.
+///
+/// Errors: missing, or readable by others.
+pub fn read_private(file: &Path, what: &str) -> Result<Zeroizing<String>, String> {
+    let at = file.display();
+    let mut open = std::fs::File::open(file).map_err(|e| {
+        format!("cannot read the {what} {at}: {e}; without it the store cannot be opened")
+    })?;
+    let mode = open.metadata().map_err(|e| format!("{at}: {e}"))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "the {what} {at} has mode {mode:o}; expected 600: run `chmod 600 {at}`"
+        ));
+    }
+    let mut text = Zeroizing::new(String::new());
+    open.read_to_string(&mut text).map_err(|e| format!("{at}: {e}"))?;
+    Ok(text)
 }
 
 /// Writes a new file that only its owner reads.

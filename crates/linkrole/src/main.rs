@@ -5,6 +5,7 @@
 //! `engine` (snapshot or writer) → `iam::handle`. Rules are in `iam`, texts in `wire`.
 
 mod callbacks;
+mod checkpoint;
 mod cli;
 mod clock;
 mod engine;
@@ -13,6 +14,7 @@ mod issuers;
 mod jwt;
 mod keys;
 mod listener;
+mod merkle;
 mod node;
 mod outward;
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod seed;
 mod server;
 mod tls;
 mod vendors;
+mod witness;
 
 fn main() -> std::process::ExitCode {
     cli::run()

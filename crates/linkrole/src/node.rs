@@ -10,6 +10,7 @@ use crate::outward::Outward;
 use crate::reconciler::Reconciler;
 use crate::server::{Auth, Server};
 use crate::tls::Tls;
+use crate::witness::Witness;
 use iam::rows::Row;
 use iam::seal::Keyring;
 use ipnet::IpNet;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// How a server is to run.
 pub struct Settings {
@@ -35,6 +36,8 @@ pub struct Settings {
     pub private_issuers: bool,
     /// Networks, beside the public ones, in which linked services are asked about their roles.
     pub callback_networks: Vec<IpNet>,
+    /// Who writes checkpoints of the trail, where it is kept.
+    pub witness: Option<Witness>,
     /// What a reset leaves; only `dev` has one.
     pub reset: Option<Vec<Row>>,
     /// Faults that are shown on demand; only `dev` has any.
@@ -45,6 +48,7 @@ pub struct Settings {
 pub struct Node<S> {
     server: Arc<Server<S>>,
     callbacks: Arc<Callbacks>,
+    witness: Option<Witness>,
     listeners: Listeners,
     writer: std::thread::JoinHandle<()>,
     signals: [Signal; 2],
@@ -77,6 +81,7 @@ impl<S: Store> Node<S> {
         Ok(Self {
             server,
             callbacks: Arc::new(callbacks),
+            witness: settings.witness,
             listeners: Listeners { tcp, tls: settings.tls, operator },
             writer,
             signals,
@@ -113,6 +118,8 @@ impl<S: Store> Node<S> {
         let (stop, stopped) = watch::channel(false);
         let engine = self.server.engine.clone();
         let worker = tokio::spawn(Reconciler::new(engine.clone(), self.callbacks).run());
+        let (done, ended) = oneshot::channel();
+        let witness = self.witness.map(|witness| tokio::spawn(witness.run(engine.clone(), ended)));
         let watched = engine.clone();
         let [mut term, mut int] = self.signals;
         let signal = tokio::spawn(async move {
@@ -134,6 +141,10 @@ impl<S: Store> Node<S> {
         }
         engine.stop().await;
         let _ = tokio::task::spawn_blocking(move || self.writer.join()).await;
+        let _ = done.send(());
+        if let Some(witness) = witness {
+            let _ = witness.await;
+        }
         if sound { Ok(()) } else { Err("the store came into doubt; see the log".to_owned()) }
     }
 }

@@ -60,6 +60,7 @@ clients! {
     condition_keys_in_memory: "test_context" on "dev";
     policies_that_services_offer_in_memory: "test_offered" on "dev";
     policies_that_services_offer_on_disk: "test_offered" on "disk";
+    evidence_of_the_trail: "test_audit" on "none";
     agent_in_memory: "test_agent" on "dev";
     faults_on_demand: "test_inject" on "none";
     edges_of_the_server_on_disk: "test_edge" on "disk";

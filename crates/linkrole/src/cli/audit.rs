@@ -2,9 +2,10 @@
 
 use super::output::{self, Output};
 use super::remote::Remote;
-use super::{Endpoint, Operator};
+use super::{Endpoint, Operator, evidence};
 use clap::Subcommand;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub enum AuditCommand {
@@ -33,12 +34,53 @@ pub enum AuditCommand {
         #[command(flatten)]
         socket: Operator,
     },
+    /// Check that no entry of a stopped server's trail was changed, dropped, moved or added behind its checkpoints
+    #[command(
+        after_help = "Examples:\n  linkrole audit verify --data-dir /var/lib/linkrole --checkpoints /mnt/elsewhere/checkpoints\n  linkrole audit verify --proof proof.json --public-key audit-key.pub"
+    )]
+    Verify {
+        /// Where the installation is kept
+        #[arg(long, required_unless_present = "proof")]
+        data_dir: Option<PathBuf>,
+        /// Checkpoints that were put away outside
+        #[arg(long, requires = "data_dir")]
+        checkpoints: Option<PathBuf>,
+        /// The public key; that of the data directory unless given
+        #[arg(long)]
+        public_key: Option<PathBuf>,
+        /// Check what `audit prove` printed instead; needs nothing but the public key
+        #[arg(long, conflicts_with = "data_dir", requires = "public_key")]
+        proof: Option<PathBuf>,
+    },
+    /// Prove that an entry is in a stopped server's trail, for somebody who has only the public key
+    Prove {
+        /// The entry's position, as the trail shows it
+        position: u64,
+        /// Where the installation is kept
+        #[arg(long)]
+        data_dir: PathBuf,
+    },
 }
 
 /// Carries out a command.
 pub fn run(command: AuditCommand, output: Output) -> Result<(), String> {
-    let AuditCommand::Tail { operator, operation, limit, reads, follow, endpoint, socket } =
-        command;
+    let (operator, operation, limit, reads, follow, endpoint, socket) = match command {
+        AuditCommand::Tail { operator, operation, limit, reads, follow, endpoint, socket } => {
+            (operator, operation, limit, reads, follow, endpoint, socket)
+        }
+        AuditCommand::Verify { data_dir: Some(directory), checkpoints, public_key, .. } => {
+            return evidence::verify(
+                &directory,
+                checkpoints.as_deref(),
+                public_key.as_deref(),
+                output,
+            );
+        }
+        AuditCommand::Verify { proof, public_key, .. } => {
+            return evidence::verify_proof(proof.as_deref(), public_key.as_deref(), output);
+        }
+        AuditCommand::Prove { position, data_dir } => return evidence::prove(&data_dir, position),
+    };
     let (remote, is_operator) = Remote::signed_or_operator(&endpoint.endpoint, &socket)?;
     let path = if is_operator { "/v1/operator/trail" } else { "/v1/trail" };
     let mut seen = 0;

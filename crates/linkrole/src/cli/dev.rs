@@ -115,6 +115,7 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
             // What a `dev` is asked to reach is on the machine of who asks.
             private_issuers: true,
             callback_networks: ["127.0.0.0/8", "::1/128"].iter().flat_map(|n| n.parse()).collect(),
+            witness: None,
             reset: Some(rows),
             inject: Inject::new(args.inject_propagation, args.inject_throttle, args.inject_usages),
         };

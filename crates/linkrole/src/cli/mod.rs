@@ -11,6 +11,7 @@ mod catalog;
 mod checks;
 mod demo;
 mod dev;
+mod evidence;
 mod explain;
 mod facts;
 mod output;

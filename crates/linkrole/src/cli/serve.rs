@@ -4,6 +4,7 @@ use super::{DialectArg, output};
 use crate::node::{Node, Settings};
 use crate::seed::{KeyPair, Seed};
 use crate::server::Auth;
+use crate::witness::Witness;
 use clap::Args;
 use ipnet::IpNet;
 use policy::Dialect;
@@ -61,6 +62,9 @@ pub struct ServeArgs {
     /// Ask linked services about their roles in this network too, like 10.0.0.0/8; without, at public addresses only
     #[arg(long, value_name = "NETWORK")]
     callback_network: Vec<IpNet>,
+    /// Write the signed checkpoints of the trail to this file, too, which is best kept on another machine
+    #[arg(long, value_name = "FILE")]
+    checkpoints: Option<PathBuf>,
 }
 
 /// What the settings file may say.
@@ -82,6 +86,8 @@ struct ConfigFile {
     /// Networks, beside the public ones, in which linked services are asked about their roles.
     #[serde(default)]
     callback_network: Vec<IpNet>,
+    /// A file outside to which checkpoints of the trail are written, too.
+    checkpoints: Option<PathBuf>,
     /// Whether the clouds' own services are known too.
     #[serde(default)]
     vendor_services: bool,
@@ -181,6 +187,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             auth: Auth::Enforce,
             private_issuers: args.private_issuers || config.private_issuers,
             callback_networks: [args.callback_network, config.callback_network].concat(),
+            witness: Some(Witness::open(&directory, args.checkpoints.or(config.checkpoints))?),
             reset: None,
             inject: crate::inject::Inject::default(),
         };
