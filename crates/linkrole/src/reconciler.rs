@@ -6,9 +6,11 @@
 use crate::callbacks::{Callbacks, Shared};
 use crate::engine::Engine;
 use iam::callback;
-use iam::command::{Command, DeletionStep};
+use iam::command::{Command, DeletionStep, Step};
 use iam::deletion::next_step;
 use iam::rows::Notice;
+use iam::text::{RoleId, TaskId};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -20,26 +22,26 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SWEEP: Duration = Duration::from_secs(3_600);
 
 /// What waits for a service.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Waiting {
-    /// A step, for an answer.
-    Step(DeletionStep),
-    /// A notice, to be heard.
-    Notice(Notice),
+    /// A step of a task's attempt, for an answer.
+    Step(TaskId, u32, Step),
+    /// A notice about a role's epoch, to be heard.
+    Notice(RoleId, u64, bool),
 }
 
 /// The worker.
 pub struct Reconciler<S> {
     engine: Arc<Engine<S>>,
     callbacks: Arc<Callbacks>,
-    waiting: Vec<Waiting>,
+    waiting: HashSet<Waiting>,
     asked: JoinSet<(Waiting, Option<Command>)>,
 }
 
 impl<S: Store> Reconciler<S> {
     /// A worker that waits for nothing.
     pub fn new(engine: Arc<Engine<S>>, callbacks: Arc<Callbacks>) -> Self {
-        Self { engine, callbacks, waiting: Vec::new(), asked: JoinSet::new() }
+        Self { engine, callbacks, waiting: HashSet::new(), asked: JoinSet::new() }
     }
 
     /// Works until the process ends.
@@ -59,7 +61,7 @@ impl<S: Store> Reconciler<S> {
                 _ = tokio::time::timeout(PAUSE, engine.changed.notified()) => None,
             };
             if let Some(Ok((waiting, command))) = answered {
-                self.waiting.retain(|other| *other != waiting);
+                self.waiting.remove(&waiting);
                 if let Some(command) = command {
                     self.send(command).await;
                 }
@@ -107,11 +109,10 @@ impl<S: Store> Reconciler<S> {
         step: DeletionStep,
         question: callback::Inquiry,
     ) -> bool {
-        let waiting = Waiting::Step(step.clone());
-        if self.waiting.contains(&waiting) {
+        let waiting = Waiting::Step(step.task.clone(), step.attempt, step.step);
+        if !self.waiting.insert(waiting.clone()) {
             return false;
         }
-        self.waiting.push(waiting.clone());
         let key = Shared::of(state, self.engine.keyring(), &question.service);
         let callbacks = self.callbacks.clone();
         self.asked.spawn(async move {
@@ -126,11 +127,10 @@ impl<S: Store> Reconciler<S> {
         let Some(question) = callback::notice(state, notice) else {
             return self.send(Command::SettleNotice((**notice).clone())).await;
         };
-        let waiting = Waiting::Notice((**notice).clone());
-        if self.waiting.contains(&waiting) {
+        let waiting = Waiting::Notice(notice.role.clone(), notice.epoch, notice.committed);
+        if !self.waiting.insert(waiting.clone()) {
             return false;
         }
-        self.waiting.push(waiting.clone());
         let key = Shared::of(state, self.engine.keyring(), &question.service);
         let callbacks = self.callbacks.clone();
         let sent = (**notice).clone();
