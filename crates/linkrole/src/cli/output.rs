@@ -51,12 +51,12 @@ pub fn print(
     match output {
         Output::Json => json(value),
         Output::Text => {
-            let text: Vec<String> = rows(value).iter().map(|row| row.join("\t")).collect();
+            let text: Vec<String> = plain(rows(value)).iter().map(|row| row.join("\t")).collect();
             if text.is_empty() { Ok(()) } else { line(&text.join("\n")) }
         }
         Output::Table => {
             let mut all = vec![headings.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>()];
-            all.extend(rows(value));
+            all.extend(plain(rows(value)));
             line(&table(&all))
         }
     }
@@ -65,6 +65,23 @@ pub fn print(
 /// Prints a document as JSON; for one that has no useful columns, whatever output is asked for.
 pub fn json(value: &Value) -> Result<(), String> {
     line(&serde_json::to_string_pretty(value).map_err(|e| e.to_string())?)
+}
+
+/// Cells without what ends a line or a cell, moves the cursor, or turns the direction of writing: what somebody called a
+/// thing must not pass for another line of ours.
+fn plain(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let cell = |text: String| match text.contains(acts) {
+        false => text,
+        true => text
+            .chars()
+            .map(|c| if acts(c) { c.escape_default().to_string() } else { c.to_string() })
+            .collect(),
+    };
+    rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect()
 }
 
 fn table(rows: &[Vec<String>]) -> String {
@@ -103,4 +120,25 @@ pub fn rows(value: &Value, list: &str, members: &[&str]) -> Vec<Vec<String>> {
         .flatten()
         .map(|item| members.iter().map(|member| text(item, member)).collect())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn atk_h14_a_cell_is_one_cell_whatever_it_is_called() {
+        for (cell, shown) in [
+            ("plain \u{fc} name", "plain \u{fc} name"),
+            ("two\nlines", "two\\nlines"),
+            ("two\tcells\r", "two\\tcells\\r"),
+            ("\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
+            ("txt.\u{202e}exe", "txt.\\u{202e}exe"),
+            ("\u{9b}2J\u{2028}x", "\\u{9b}2J\\u{2028}x"),
+        ] {
+            let rows = plain(vec![vec![cell.to_owned()]]);
+            assert_eq!(rows, [[shown.to_owned()]]);
+            assert_eq!(table(&rows).lines().count(), 1);
+        }
+    }
 }

@@ -32,6 +32,25 @@ class Commands(Case):
         made = self.ok("service", "register", "--manifest", path)
         return manifest, Keys(made["access_key_id"], made["secret_access_key"])
 
+    def test_atk_h14_a_name_or_description_is_no_line_of_ours(self):
+        description = "line\nAWSServiceRoleForForged  999  forged\tcell"
+        self.iam.create_role(RoleName="h14", Description=description,
+                             AssumeRolePolicyDocument=json.dumps({
+                                 "Version": "2012-10-17", "Statement": [{
+                                     "Effect": "Allow", "Action": "sts:AssumeRole",
+                                     "Principal": {"AWS": self.account}}]}))
+        self.assertEqual(self.iam.get_role(RoleName="h14")["Role"]["Description"], description)
+        code, out, err = self.server.linkrole("audit", "tail", "--operation", "CreateRole",
+                                              "--output", "json")
+        self.assertEqual(code, 0, err)
+        mine = [e for e in json.loads(out)["entries"] if e["params"].get("roleName") == "h14"]
+        self.assertEqual(mine[0]["params"]["description"], description, "kept as it is")
+        for output in ("table", "text"):
+            code, out, err = self.server.linkrole("audit", "tail", "--operation", "CreateRole",
+                                                  "--output", output)
+            self.assertEqual(code, 0, err)
+            self.assertFalse([line for line in out.splitlines() if line.startswith("AWSServiceRole")])
+
     def test_the_life_of_a_role(self):
         manifest, keys = self.register()
         principal = manifest["service"]
