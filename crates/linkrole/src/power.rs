@@ -179,3 +179,54 @@ fn atk_x06_x07_the_nth_call_fails_and_nothing_answered_is_lost() {
         assert_eq!(refused, 0, "a loss of power is no damage");
     });
 }
+
+/// The names of the users whose making is in the trail of a disk.
+async fn recorded(disk: Disk) -> BTreeSet<String> {
+    let store = Embedded::open_on(disk).unwrap();
+    let query = store::EntryQuery { from: 1, limit: 100_000, backwards: false };
+    let page = store.entries(&query).await.unwrap();
+    let events = page.entries.iter().map(|entry| serde_json::from_slice(&entry.record).unwrap());
+    let made = events.filter(|event: &serde_json::Value| {
+        event.get("operation").is_some_and(|name| name == "CreateUser")
+            && event.get("error").is_none_or(serde_json::Value::is_null)
+    });
+    let name = |event: serde_json::Value| {
+        event.pointer("/params/userName").and_then(|name| name.as_str()).map(str::to_owned)
+    };
+    made.filter_map(name).collect()
+}
+
+#[test]
+fn atk_h12_on_a_full_disk_nothing_changes_that_is_not_recorded() {
+    block_on(async {
+        let disk = Disk::new();
+        let node = Node::start(&disk).await;
+        node.create("before").await.unwrap();
+        let room = u64::try_from(disk.bytes().len()).unwrap() + 65_536;
+        disk.fail(Failure::Full(room));
+        let mut answered = BTreeSet::from(["before".to_owned()]);
+        let mut refused = 0;
+        for n in 0..5_000 {
+            let name = format!("user-{n}");
+            match node.create(&name).await {
+                Ok(_) => drop(answered.insert(name)),
+                Err(Error::Internal(_)) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+            if refused == 3 {
+                break;
+            }
+        }
+        assert_eq!(refused, 3, "the disk was never full");
+        assert!(!node.engine.is_sound(), "it goes on as if nothing had been");
+        // Read on, as far as it went; and after a restart with room again it goes on.
+        let seen = node.engine.state();
+        let seen = seen.users_of(&node.account, None).count();
+        assert_eq!(seen, answered.len());
+        let after = users(disk.crash(None), &node.account).await.unwrap();
+        assert_eq!(after, recorded(disk.crash(None)).await, "each change has its entry");
+        assert!(answered.is_subset(&after), "what was answered is there");
+        assert!(after.len() <= answered.len() + 1, "and at most the one that was under way");
+        node.end().await;
+    });
+}

@@ -48,6 +48,8 @@ pub enum Failure {
     Sync(u64),
     /// The n-th sync and every later one.
     SyncFrom(u64),
+    /// What would make the file longer than so many bytes: the disk is full.
+    Full(u64),
 }
 
 impl Disk {
@@ -198,6 +200,9 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut inner = self.call()?;
+        if matches!(inner.fail, Some(Failure::Full(room)) if len > room) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let pending = Pending::Length(place(len)?);
         apply(&mut inner.current, &pending);
         inner.pending.push(pending);
