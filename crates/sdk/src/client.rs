@@ -186,6 +186,21 @@ impl Client {
     ///
     /// Errors: the last one; the server's refusal if it answers but is not ready.
     pub async fn wait_ready(&self) -> Result<(), Error> {
+        let mut tries = READY_TRIES;
+        loop {
+            match self.ready().await {
+                Ok(()) => return Ok(()),
+                Err(error) if tries == 0 => return Err(error),
+                Err(_) => tokio::time::sleep(READY_PAUSE).await,
+            }
+            tries = tries.saturating_sub(1);
+        }
+    }
+
+    /// Asks once whether the server is ready; nothing is signed.
+    ///
+    /// Errors: the server's refusal if it answers but is not ready.
+    pub async fn ready(&self) -> Result<(), Error> {
         let call = Call {
             method: "GET",
             path: "/readyz",
@@ -195,15 +210,7 @@ impl Client {
             signing_name: "iam",
         };
         let unsigned = Self { place: self.place.clone(), credentials: None };
-        let mut tries = READY_TRIES;
-        loop {
-            match unsigned.send(&call).await.and_then(Answer::success) {
-                Ok(_) => return Ok(()),
-                Err(error) if tries == 0 => return Err(error),
-                Err(_) => tokio::time::sleep(READY_PAUSE).await,
-            }
-            tries = tries.saturating_sub(1);
-        }
+        unsigned.send(&call).await.and_then(Answer::success).map(drop)
     }
 
     /// Sends any request, signed if there are credentials, and takes any answer.

@@ -86,6 +86,14 @@ fn atk_f21_atk_f25_whatever_is_no_clear_answer_keeps_the_role() {
             "did not look in `south-1`",
         ),
         (
+            "a region that has not looked at itself",
+            |q| {
+                let north = BTreeSet::from([t("north-1")]);
+                each(q, |_| Ok(Reply { regions_complete: north.clone(), ..unused(q) }))
+            },
+            "did not look in `south-1`",
+        ),
+        (
             "one region of two in doubt",
             |q| {
                 each(q, |r| if r.as_str() == "north-1" { Ok(unused(q)) } else { Err("503".into()) })
@@ -160,8 +168,10 @@ fn what_a_service_names_is_shown_as_far_as_a_task_shows_anything() {
     let (mut world, root, _, _) = world();
     let names: Vec<String> = (0..150).map(|n| format!("vault/{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut used = usages("south-1", &names);
+    used.extend(usages("north-1", names.get(..60).unwrap()));
     let task = delete(&mut world, &root, &mut |q| {
-        one(Reply { in_use: true, usages: usages("south-1", &names), ..unused(q) })
+        one(Reply { in_use: true, usages: used.clone(), ..unused(q) })
     });
     let shown: usize = task.usages.values().map(Vec::len).sum();
     assert_eq!(shown, limits::USAGES_SHOWN);

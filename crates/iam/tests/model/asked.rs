@@ -517,23 +517,17 @@ impl Sim {
 
 /// Runs traces on two threads, each trace from its own seed.
 pub fn run_traces(count: u64) -> Tally {
-    std::thread::scope(|scope| {
-        let halves = [0, 1].map(|half| {
-            scope.spawn(move || {
-                let start = Start::new(half == 0);
-                let mut tally = Tally::default();
-                for seed in (half..count).step_by(2) {
-                    let mut sim = Sim::new(&start, seed);
-                    sim.run();
-                    tally.add(&sim.tally);
-                }
-                tally
-            })
-        });
-        let mut all = Tally::default();
-        for half in halves {
-            all.add(&half.join().unwrap());
+    let run = |half| {
+        let start = Start::new(half == 0);
+        let mut tally = Tally::default();
+        for seed in (half..count).step_by(2) {
+            let mut sim = Sim::new(&start, seed);
+            sim.run();
+            tally.add(&sim.tally);
         }
-        all
-    })
+        tally
+    };
+    let [mut all, other] = crate::halves(run);
+    all.add(&other);
+    all
 }

@@ -13,7 +13,7 @@ const USES: u8 = 2;
 
 /// The role; the number is its epoch.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-enum Role {
+pub enum Role {
     Active(u8),
     Deleting(u8),
     Gone,
@@ -297,13 +297,24 @@ impl Model for Design {
     }
 }
 
-const I1: &str = "I1: no resource outlives its role";
-const I5: &str = "I5: no session outlives the commit";
+pub const I1: &str = "I1: no resource outlives its role";
+pub const I5: &str = "I5: no session outlives the commit";
 const DELETED: &str = "a deletion can succeed";
 const REUSED: &str = "the role can be used after an aborted try";
 
-/// Checks one design; `breaks` names the invariant that must be refuted, if one must.
-fn check(name: &str, design: Design, breaks: Option<&'static str>) {
+/// Checks one design; `breaks` names the invariant that must be refuted, if one must. What is `reached` must be possible in a
+/// sound design, so that none passes by doing nothing.
+pub fn explore<M>(
+    name: &str,
+    design: M,
+    invariants: &[&'static str],
+    reached: &[&'static str],
+    breaks: Option<&'static str>,
+) where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + std::fmt::Debug + std::hash::Hash + PartialEq + Send + Sync,
+    M::Action: Clone + std::fmt::Debug + PartialEq + Send + Sync,
+{
     // A refuted design is refuted by one order of steps; a sound one is checked to the end.
     let until = match breaks {
         Some(_) => HasDiscoveries::AnyFailures,
@@ -311,22 +322,27 @@ fn check(name: &str, design: Design, breaks: Option<&'static str>) {
     };
     let run = design.checker().threads(2).finish_when(until).spawn_bfs().join();
     let found = run.discoveries();
-    let violated: Vec<(&str, usize)> = [I1, I5]
-        .into_iter()
-        .filter_map(|p| found.get(p).map(|path| (p, path.clone().into_actions().len())))
+    let violated: Vec<(&str, usize)> = invariants
+        .iter()
+        .filter_map(|p| found.get(p).map(|path| (*p, path.clone().into_actions().len())))
         .collect();
     println!(
         "{name}: {} distinct states of {}; refuted (in steps): {violated:?}",
         run.unique_state_count(),
         run.state_count(),
     );
-    assert!(found.contains_key(DELETED), "{name}: no deletion can succeed");
-    assert!(found.contains_key(REUSED), "{name}: no role survives an aborted try");
     let names: Vec<&str> = violated.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, breaks.into_iter().collect::<Vec<_>>(), "{name}");
     if breaks.is_none() {
+        for possible in reached {
+            assert!(found.contains_key(possible), "{name}: never {possible}");
+        }
         assert!(run.is_done() && run.unique_state_count() > 100_000, "{name}: not exhaustive");
     }
+}
+
+fn check(name: &str, design: Design, breaks: Option<&'static str>) {
+    explore(name, design, &[I1, I5], &[DELETED, REUSED], breaks);
 }
 
 pub fn check_all() {

@@ -25,6 +25,20 @@ fn traces(default: u64) -> u64 {
     told.unwrap_or(default)
 }
 
+/// Runs both halves of some work at the same time.
+fn halves<T: Send>(run: impl Fn(u64) -> T + Sync) -> [T; 2] {
+    std::thread::scope(|scope| {
+        [0, 1]
+            .map(|half| {
+                scope.spawn({
+                    let run = &run;
+                    move || run(half)
+                })
+            })
+            .map(|t| t.join().unwrap())
+    })
+}
+
 #[test]
 fn atk_f20_the_sound_designs_hold_and_the_bad_ones_are_refuted() {
     design::check_all();

@@ -1,6 +1,7 @@
 //! The protocol as a model once more, with what the first one leaves out: a service in two regions that answer for
 //! themselves, and a second node that knows the role from a cache whose lease runs out.
 
+use crate::design::{I1, I5, Role, explore};
 use stateright::*;
 use std::collections::BTreeSet;
 
@@ -8,13 +9,6 @@ use std::collections::BTreeSet;
 const TRIES: u8 = 2;
 /// Uses, of either kind, that one run may begin.
 const USES: u8 = 2;
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-enum Role {
-    Active(u8),
-    Deleting(u8),
-    Gone,
-}
 
 /// What a worker remembers: which regions it has good answers of, and under which epoch it asked.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
@@ -318,31 +312,12 @@ impl Model for Design {
     }
 }
 
-const I1: &str = "I1: no resource outlives its role";
-const I5: &str = "I5: no session outlives the commit";
 const I9: &str = "I9: no node takes a session of the role after success was seen";
 const DELETED: &str = "a deletion can succeed";
 const REUSED: &str = "both regions can use the role after an aborted try";
 
 fn check(name: &str, design: Design, breaks: Option<&'static str>) {
-    let until = match breaks {
-        Some(_) => HasDiscoveries::AnyFailures,
-        None => HasDiscoveries::All,
-    };
-    let run = design.checker().threads(2).finish_when(until).spawn_bfs().join();
-    let found = run.discoveries();
-    let broken: Vec<&str> = [I1, I5, I9].into_iter().filter(|p| found.contains_key(p)).collect();
-    println!(
-        "{name}: {} distinct states of {}: {broken:?}",
-        run.unique_state_count(),
-        run.state_count()
-    );
-    assert_eq!(broken, breaks.into_iter().collect::<Vec<_>>(), "{name}");
-    if breaks.is_none() {
-        assert!(found.contains_key(DELETED), "{name}: no deletion can succeed");
-        assert!(found.contains_key(REUSED), "{name}: no role survives an aborted try");
-        assert!(run.is_done() && run.unique_state_count() > 100_000, "{name}: not exhaustive");
-    }
+    explore(name, design, &[I1, I5, I9], &[DELETED, REUSED], breaks);
 }
 
 pub fn check_all() {

@@ -1,7 +1,7 @@
 //! Speaking to a running server: as the operator by its socket, or with access keys.
 
 use super::Operator;
-use sdk::{Call, Client, Credentials, Secret};
+use sdk::{Client, Credentials, Secret};
 use serde_json::Value;
 use std::path::Path;
 
@@ -85,17 +85,6 @@ pub fn client(endpoint: &str, credentials: Option<Credentials>) -> Result<Client
 
 /// Asks whether a server is ready: the one question that needs neither keys nor JSON.
 pub fn ready(endpoint: &str) -> Result<(), String> {
-    let call = Call {
-        method: "GET",
-        path: "/readyz",
-        query: "",
-        content_type: None,
-        body: b"",
-        signing_name: "iam",
-    };
-    let answer = super::runtime()?.block_on(client(endpoint, None)?.send(&call));
-    match answer.map_err(|e| e.to_string())?.status {
-        200 => Ok(()),
-        other => Err(format!("{endpoint} is not ready: it answered {other}")),
-    }
+    let asked = super::runtime()?.block_on(client(endpoint, None)?.ready());
+    asked.map_err(|e| format!("{endpoint} is not ready: {e}"))
 }
