@@ -25,6 +25,7 @@ mod seed;
 mod server;
 mod tls;
 mod vendors;
+mod workload;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -156,6 +156,12 @@ impl<S: Store> Server<S> {
             None => Caller::Anonymous,
         };
         let decoded = native::decode(request)?;
+        let caller = match (caller, &decoded.token) {
+            (Caller::Anonymous, Some(token)) => {
+                self.workload_by_token(&decoded.command, token).await?
+            }
+            (caller, _) => caller,
+        };
         let enrols = matches!(decoded.command, Command::RegisterService { .. });
         if caller == Caller::Anonymous && !enrols {
             return Err(sign_v4::Fault::missing_token().into());
@@ -340,7 +346,7 @@ impl<S: Store> Server<S> {
                     Used::Role(role.clone())
                 }
                 Subject::User { key, .. } | Subject::Root { key, .. } => Used::Key(key.clone()),
-                Subject::Role { .. } => return,
+                Subject::Role { .. } | Subject::Service { .. } => return,
             },
             _ => return,
         };

@@ -84,6 +84,7 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
         forward: Documents::default(),
         usage: UsageSource::Sessions,
         callback: None,
+        identity: None,
         created_ms: 0,
     })
 }
