@@ -1,4 +1,5 @@
-//! How a linked service proves who it is without a key that it keeps: by a token of an issuer that its manifest names.
+//! How a linked service proves who it is without a key that it keeps: by a token of an issuer, or by a certificate,
+//! that its manifest names.
 //!
 //! What proves it is exchanged for a session of the service, which ends with the proof, and at once when the manifest
 //! says something else. Not here: signatures and where an issuer's keys come from (the server).
@@ -22,6 +23,9 @@ use std::sync::Arc;
 /// none is given: a session ends with it.
 const GRACE_MS: i64 = crate::caller::WEB_TOKEN_GRACE_S * 1_000;
 
+/// Why what fits nothing that a manifest names is refused, also of a service that is not there.
+const UNFIT: &str = "the manifest names nothing that it fits";
+
 /// What proves a service, as its manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +33,17 @@ pub struct ServiceIdentity {
     /// A token of an issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<TokenIdentity>,
+    /// A client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateIdentity>,
+}
+
+/// A certificate that proves a service: of an authority that the operator gave the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateIdentity {
+    /// The name that it is for, byte for byte: an address as SPIFFE IDs are, or a DNS name.
+    pub san: String,
 }
 
 /// A token that proves a service: a JWT-SVID, or another that an issuer gives to workloads.
@@ -79,6 +94,11 @@ pub enum Proof {
         /// says neither.
         begins_ms: i64,
     },
+    /// A client certificate has this one name.
+    Certificate {
+        /// The name.
+        san: String,
+    },
 }
 
 impl Workload {
@@ -86,6 +106,7 @@ impl Workload {
     pub fn name(&self) -> &str {
         match &self.proof {
             Proof::Token { subject, .. } => subject,
+            Proof::Certificate { san } => san,
         }
     }
 }
@@ -93,7 +114,9 @@ impl Workload {
 impl ServiceIdentity {
     /// Whether something of it has this digest.
     pub fn has(&self, terms: &str) -> bool {
+        let by_certificate = |part: &CertificateIdentity| part.terms() == terms;
         self.token.as_ref().is_some_and(|token| token.terms() == terms)
+            || self.certificate.as_ref().is_some_and(by_certificate)
     }
 }
 
@@ -101,6 +124,13 @@ impl TokenIdentity {
     /// A digest of all that it says: sessions hang on it.
     pub fn terms(&self) -> String {
         terms("token", self)
+    }
+}
+
+impl CertificateIdentity {
+    /// A digest of all that it says: sessions hang on it.
+    pub fn terms(&self) -> String {
+        terms("certificate", self)
     }
 }
 
@@ -112,14 +142,23 @@ fn terms(kind: &str, part: &impl Serialize) -> String {
 ///
 /// Errors: `Invalid`; `Taken` for what proves another service.
 pub fn check(tx: &Tx<'_>, service: &ServiceName, found: &ServiceIdentity) -> Result<(), Error> {
-    let Some(token) = &found.token else {
-        return Err(invalid("identity", "expected `token`; found nothing".to_owned()));
-    };
-    check_token(token)?;
+    if *found == ServiceIdentity::default() {
+        let message = "expected `token`, `certificate` or both; found neither".to_owned();
+        return Err(invalid("identity", message));
+    }
+    found.token.as_ref().map_or(Ok(()), check_token)?;
+    found.certificate.as_ref().map_or(Ok(()), check_certificate)?;
     for other in tx.state().services().filter(|other| other.name != *service) {
         let Some(theirs) = &other.identity else { continue };
-        if theirs.token.as_ref().is_some_and(|theirs| is_same(theirs, token)) {
+        if let (Some(theirs), Some(token)) = (&theirs.token, &found.token)
+            && is_same(theirs, token)
+        {
             return Err(Error::Taken { what: "subject", name: token.subject.clone() });
+        }
+        if let Some(certificate) = &found.certificate
+            && theirs.certificate.as_ref() == Some(certificate)
+        {
+            return Err(Error::Taken { what: "san", name: certificate.san.clone() });
         }
     }
     Ok(())
@@ -154,15 +193,38 @@ fn check_token(token: &TokenIdentity) -> Result<(), Error> {
     are_pins("identity.token", &token.certificates)
 }
 
+/// A name is an address, or a DNS name in small letters that stands for itself alone.
+fn check_certificate(certificate: &CertificateIdentity) -> Result<(), Error> {
+    let san = &certificate.san;
+    let label = |text: &str| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !text.is_empty() && text.bytes().all(plain)
+    };
+    let fits = match san.split_once("://") {
+        Some((scheme, rest)) => {
+            !scheme.is_empty() && !rest.is_empty() && san.bytes().all(|b| b.is_ascii_graphic())
+        }
+        None => san.contains('.') && san.split('.').all(label),
+    };
+    if fits && san.len() <= limits::IDENTITY_NAME {
+        return Ok(());
+    }
+    let message = format!(
+        "`san`: expected an address like spiffe://example.org/svc/backup, or a DNS name in lower case without `*`; found `{san}`"
+    );
+    Err(invalid("identity.certificate", message))
+}
+
 /// The service that a workload proves, if it still does on this state.
 ///
 /// Errors: `IdentityRefused`.
 pub fn prove(state: &State, shown: &Arc<Workload>, now_ms: i64) -> Result<Identity, Error> {
     let found = state.service(&shown.service).and_then(|service| service.identity.as_ref());
     let found = found.filter(|identity| identity.has(&shown.terms));
-    let found = found.ok_or_else(|| refused("the manifest names nothing that it fits"))?;
-    match (&shown.proof, &found.token) {
-        (Proof::Token { issuer, subject, audience, begins_ms }, Some(token)) => {
+    let found = found.ok_or_else(|| refused(UNFIT))?;
+    match &shown.proof {
+        Proof::Token { issuer, subject, audience, begins_ms } => {
+            let token = found.token.as_ref().ok_or_else(|| refused(UNFIT))?;
             let other = token
                 .issuer
                 .as_ref()
@@ -182,7 +244,11 @@ pub fn prove(state: &State, shown: &Arc<Workload>, now_ms: i64) -> Result<Identi
                 return Err(refused("it is not valid yet"));
             }
         }
-        (Proof::Token { .. }, None) => return Err(refused("the manifest names no token")),
+        Proof::Certificate { san } => {
+            if found.certificate.as_ref().is_none_or(|named| named.san != *san) {
+                return Err(refused(UNFIT));
+            }
+        }
     }
     if shown.expires_ms <= now_ms {
         return Err(refused("it has ended"));
@@ -222,6 +288,7 @@ pub fn open(tx: &mut Tx<'_>, me: &Identity, service: &ServiceName) -> Result<Out
             issuer.iter().for_each(|issuer| tx.note("issuer", issuer.clone()));
             tx.note("subject", subject.clone());
         }
+        Proof::Certificate { san } => tx.note("san", san.clone()),
     }
     let (credentials, _) = session::issue(tx, &claims)?;
     Ok(Output::Session { credentials, assumed: None, packed_percent: None, source_identity: None })

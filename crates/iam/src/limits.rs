@@ -115,8 +115,8 @@ pub const CERTIFICATE_PINS: usize = 5;
 pub const TASK_KEPT_MS: i64 = 30 * 86_400_000;
 /// Life of an enrolment token, in milliseconds (one hour).
 pub const ENROLMENT_MS: i64 = 3_600_000;
-/// Bytes of a subject or audience by which a linked service is known.
-pub const IDENTITY_NAME: usize = 255;
+/// Bytes of a subject, audience or name by which a linked service is known. [src: SPIFFE ID, section 2.3]
+pub const IDENTITY_NAME: usize = 2_048;
 /// Longest session of a linked service that proved itself, in milliseconds.
 pub const SERVICE_SESSION_MS: i64 = 3_600_000;
 /// The session ledger moves in steps of this many milliseconds, so that it is written about once

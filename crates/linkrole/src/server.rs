@@ -46,6 +46,8 @@ pub struct Peer {
     pub operator: bool,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The certificate that the client showed, which one of the clients' authorities vouches for.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 /// The server behind its listeners.
@@ -156,9 +158,9 @@ impl<S: Store> Server<S> {
             None => Caller::Anonymous,
         };
         let decoded = native::decode(request)?;
-        let caller = match (caller, &decoded.token) {
-            (Caller::Anonymous, Some(token)) => {
-                self.workload_by_token(&decoded.command, token).await?
+        let caller = match (caller, &decoded.command) {
+            (Caller::Anonymous, Command::CreateServiceSession { service }) => {
+                self.workload(service, decoded.token.as_ref(), peer).await?
             }
             (caller, _) => caller,
         };

@@ -177,7 +177,8 @@ struct ShowService {
 #[serde(deny_unknown_fields)]
 struct OpenSession {
     service: ServiceName,
-    token: String,
+    #[serde(default)]
+    token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -352,7 +353,7 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
         }
         "/v1/services/session" => {
             let OpenSession { service, token } = read(body)?;
-            let token = Some(Secret::new(token));
+            let token = token.map(Secret::new);
             Native { token, ..Command::CreateServiceSession { service }.into() }
         }
         "/v1/services/list" => {

@@ -40,7 +40,9 @@ fn update(manifest: Manifest) -> Command {
 fn atk_e04_atk_e06_what_is_shown_must_be_what_the_manifest_names_in_every_part() {
     let (mut world, _) = World::peopled(5);
     let good = backup_workload();
-    let Proof::Token { issuer, subject, audience, .. } = good.proof.clone();
+    let Proof::Token { issuer, subject, audience, .. } = good.proof.clone() else {
+        panic!("no token")
+    };
     assert!(opened(&mut world, &good).is_ok());
     let proof = |issuer: Option<&str>, subject: &str, audience: &str, begins_ms| Workload {
         proof: Proof::Token {
@@ -184,7 +186,7 @@ fn what_proves_a_service_is_the_operators_to_say_and_proves_one() {
         },
         |token| token.subject = String::new(),
         |token| token.subject = "a b".into(),
-        |token| token.audience = "x".repeat(256),
+        |token| token.audience = "x".repeat(2_049),
         |token| token.certificates = BTreeSet::from(["0".repeat(40)]),
     ] {
         let mut bad = own.clone();
@@ -210,4 +212,76 @@ fn the_trail_names_service_issuer_and_subject() {
     assert_eq!(response("issuer"), Some("https://id.example.com"));
     assert_eq!(response("subject"), Some("spiffe://example.org/backup"));
     assert!(response("accessKeyId").is_some_and(|key| key.starts_with("ASIA")));
+}
+
+/// The manifest of `backup` with a certificate beside the token.
+fn with_certificate(san: &str) -> Manifest {
+    let certificate = Some(CertificateIdentity { san: san.into() });
+    let identity = ServiceIdentity { certificate, ..backup_identity() };
+    Manifest { identity: Some(identity.into()), ..manifest(BACKUP, "backup", backup_roles()) }
+}
+
+#[test]
+fn atk_e19_a_certificate_proves_by_its_exact_name_and_hangs_on_it() {
+    let (mut world, _) = World::peopled(5);
+    let san = "spiffe://example.org/svc/backup";
+    let shown = |named: &str, san: &str, expires_ms| Workload {
+        service: t(BACKUP),
+        terms: CertificateIdentity { san: named.into() }.terms(),
+        proof: Proof::Certificate { san: san.into() },
+        expires_ms,
+    };
+    let end_ms = world.now_ms + 60_000;
+    assert!(opened(&mut world, &shown(san, san, end_ms)).is_err(), "no certificate is named yet");
+    world.ok(&Caller::Operator, update(with_certificate(san)));
+    let session = opened(&mut world, &shown(san, san, end_ms)).unwrap();
+    let by_token = opened(&mut world, &backup_workload()).unwrap();
+    for (why, other) in [
+        ("another name", shown(san, "spiffe://example.org/svc/backup2", end_ms)),
+        ("another spelling", shown(san, "spiffe://EXAMPLE.org/svc/backup", end_ms)),
+        ("ended", shown(san, san, world.now_ms)),
+        ("named otherwise by now", shown("b.example.com", "b.example.com", end_ms)),
+        ("another service", Workload { service: t(OTHER), ..shown(san, san, end_ms) }),
+        (
+            "a token's terms",
+            Workload {
+                terms: backup_workload().terms,
+                ..shown(san, "spiffe://example.org/backup", end_ms)
+            },
+        ),
+    ] {
+        let error = opened(&mut world, &other).unwrap_err();
+        assert!(matches!(error, Error::IdentityRefused(_)), "{why}: {error:?}");
+    }
+    // Each session hangs on what opened it, and on nothing else of the manifest.
+    assert!(world.works(&session) && world.works(&by_token));
+    world.ok(&Caller::Operator, update(with_certificate("backup.example.org")));
+    assert!(!world.works(&session) && world.works(&by_token));
+    let name = "backup.example.org";
+    let session = opened(&mut world, &shown(name, name, end_ms)).unwrap();
+    world.now_ms = end_ms - 1;
+    assert!(world.works(&session));
+    world.now_ms = end_ms;
+    assert!(!world.works(&session), "it ends with the certificate");
+}
+
+#[test]
+fn a_name_of_a_certificate_is_one_services_and_stands_for_itself() {
+    let (mut world, _) = World::peopled(5);
+    world.ok(&Caller::Operator, update(with_certificate("spiffe://example.org/b")));
+    let register = |san: &str| {
+        let certificate = Some(CertificateIdentity { san: san.into() });
+        let identity = Some(ServiceIdentity { token: None, certificate }.into());
+        let manifest = Manifest { identity, ..manifest("new.example.com", "new", Vec::new()) };
+        Command::RegisterService { token: None, manifest: Box::new(manifest) }
+    };
+    let error = world.err(&Caller::Operator, register("spiffe://example.org/b"));
+    assert!(matches!(error, Error::Taken { what: "san", .. }), "{error:?}");
+    for bad in
+        ["", "host", "*.example.com", "B.example.com", "a..b", "://x", "spiffe://", "spiffe://a b"]
+    {
+        let error = world.err(&Caller::Operator, register(bad));
+        assert!(matches!(error, Error::Invalid { field: "identity.certificate", .. }), "{error:?}");
+    }
+    world.ok(&Caller::Operator, register("b.example.org"));
 }

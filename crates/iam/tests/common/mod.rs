@@ -202,7 +202,7 @@ pub fn backup_identity() -> ServiceIdentity {
         audience: "linkrole".into(),
         certificates: BTreeSet::new(),
     };
-    ServiceIdentity { token: Some(token) }
+    ServiceIdentity { token: Some(token), certificate: None }
 }
 
 pub fn no_paging() -> Paging {

@@ -5,15 +5,24 @@ import calendar
 import copy
 import hashlib
 import hmac
+import http.client
 import json
+import os
 import secrets
+import ssl
+import subprocess
+import tempfile
 import time
 import unittest
 
+import boto3
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness import Case, Keys, allow
+import certificates
+from harness import BINARY, Case, Keys, OperatorConnection, allow
 from issuer import Issuer, text64
 
 PATH = "/v1/services/session"
@@ -158,8 +167,9 @@ class Proved(Case):
         self.server.must("/v1/services/register", {"manifest": plain})
         for name in (plain["service"], "none.example.com"):
             self.unproved(UNSIGNED, self.show({"service": name}, token()))
-        for text in ({"service": manifest["service"]}, {"token": token()},
-                     {"service": manifest["service"], "token": token(), "x": 1}):
+        self.unproved("expected `token`", self.server.send(
+            PATH, json.dumps({"service": manifest["service"]}), {}))
+        for text in ({"token": token()}, {"service": manifest["service"], "token": token(), "x": 1}):
             status, answer = self.server.send(PATH, json.dumps(text), {})
             self.assertEqual((status, answer["error"]["code"]), (400, "ValidationError"))
 
@@ -284,6 +294,176 @@ class Proved(Case):
         for secret in self.shown:
             for form in (secret, secret.split(".")[-1], base64.b64encode(secret.encode()).decode()):
                 self.assertNotIn(form, written)
+
+
+class Shown(unittest.TestCase):
+    """Certificates of clients, at a server that was given their authority."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        folder = cls.folder.name
+        cls.data = os.path.join(folder, "data")
+        subprocess.run([BINARY, "init", "--data-dir", cls.data], check=True, capture_output=True)
+        cls.made = certificates.chain(folder)
+        cls.authority, cls.stranger = (certificates.Authority(folder, word)
+                                       for word in ("clients", "strangers"))
+        cls.process = subprocess.Popen(
+            [BINARY, "serve", "--data-dir", cls.data, "--listen", "127.0.0.1:0",
+             "--tls-certificate", cls.made.chain, "--tls-key", cls.made.private,
+             "--client-authorities", cls.authority.file],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        cls.endpoint = cls.process.stdout.readline().split()[1]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.process.terminate()
+        code = cls.process.wait(30)
+        cls.process.stdout.close()
+        cls.folder.cleanup()
+        assert code == 0
+
+    def operator(self, path, body):
+        connection = OperatorConnection(os.path.join(self.data, "operator.sock"))
+        connection.request("POST", path, json.dumps(body))
+        answer = connection.getresponse()
+        document = json.loads(answer.read())
+        connection.close()
+        self.assertEqual(answer.status, 200, document)
+        return document
+
+    def registered(self, san, **more):
+        word = "c" + secrets.token_hex(4)
+        manifest = {"service": f"{word}.example.com", "display_name": word, "regions": ["r1"],
+                    "identity": {"certificate": {"san": san}, **more},
+                    "role": [{"name": f"C{word}", "policy_name": f"C{word}P",
+                              "policy": allow("iam:ListUsers")}]}
+        self.operator("/v1/services/register", {"manifest": manifest})
+        return manifest
+
+    def send(self, path, body, client=None, headers=None):
+        """Asks over TLS, with a client's certificate or without; answers the status and the text."""
+        context = ssl.create_default_context(cafile=self.made.chain)
+        if client:
+            context.load_cert_chain(*client)
+        connection = http.client.HTTPSConnection(self.endpoint.removeprefix("https://"),
+                                                 context=context, timeout=30)
+        try:
+            text = body if isinstance(body, str) else json.dumps(body)
+            connection.request("POST", path, text, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def show(self, manifest, client=None, **more):
+        status, text = self.send(PATH, {"service": manifest["service"], **more}, client)
+        return status, json.loads(text)
+
+    def unproved(self, why, answer):
+        status, answer = answer
+        self.assertEqual((status, answer["error"]["code"]), (403, "IdentityRefused"), answer)
+        self.assertIn(why, answer["error"]["message"])
+
+    def sts(self, made):
+        return boto3.client("sts", endpoint_url=self.endpoint, region_name="r1",
+                            aws_access_key_id=made["access_key_id"],
+                            aws_secret_access_key=made["secret_access_key"],
+                            aws_session_token=made["session_token"], verify=self.made.chain)
+
+    def test_feature_26_a_certificate_opens_a_session(self):
+        for san in (f"spiffe://example.org/{secrets.token_hex(4)}",
+                    f"{secrets.token_hex(4)}.example.org"):
+            manifest = self.registered(san)
+            status, made = self.show(manifest, self.authority.client(san, lives=120))
+            self.assertEqual(status, 200, made)
+            left = calendar.timegm(time.strptime(made["expires"], "%Y-%m-%dT%H:%M:%SZ")) - time.time()
+            self.assertTrue(0 < left <= 120, left)
+            # The session is signed with, over connections without a certificate too.
+            sts = self.sts(made)
+            self.assertEqual(sts.get_caller_identity()["Arn"], manifest["service"])
+            account = self.operator("/v1/accounts/create", {})
+            iam = boto3.client("iam", endpoint_url=self.endpoint, region_name="r1",
+                               aws_access_key_id=account["access_key_id"],
+                               aws_secret_access_key=account["secret_access_key"],
+                               verify=self.made.chain)
+            role = iam.create_service_linked_role(AWSServiceName=manifest["service"])["Role"]["Arn"]
+            sts.assume_role(RoleArn=role, RoleSessionName="work")
+            trail = self.operator("/v1/operator/trail", {"operator": manifest["service"]})["entries"]
+            event = [e for e in trail if e["operation"] == "CreateServiceSession"][0]
+            self.assertEqual((event["actor"]["name"], event["response"]["san"]), (san, san))
+            # Another name in the manifest, and the session is over.
+            changed = {**manifest, "identity": {"certificate": {"san": "x-" + san.split("/")[-1] + ".org"}}}
+            self.operator("/v1/services/update", {"manifest": changed})
+            with self.assertRaises(ClientError) as caught:
+                sts.get_caller_identity()
+            self.assertEqual(caught.exception.response["Error"]["Code"], "InvalidClientTokenId")
+
+    def test_atk_e19_a_certificate_that_proves_nothing(self):
+        san = f"spiffe://example.org/{secrets.token_hex(4)}"
+        host = f"{secrets.token_hex(4)}.example.org"
+        manifest, by_host = self.registered(san), self.registered(host)
+        good = self.authority.client(san)
+        self.assertEqual(self.show(manifest, good)[0], 200, "positive control")
+        self.assertEqual(self.show(by_host, self.authority.client(host))[0], 200)
+        client = self.authority.client
+        unfit, names = "the manifest names nothing that it fits", "one URI among its names"
+        server = ExtendedKeyUsageOID.SERVER_AUTH
+        both = (server, ExtendedKeyUsageOID.CLIENT_AUTH)
+        self.assertEqual(self.show(manifest, client(san, usages=both))[0], 200)
+        self.assertEqual(self.show(manifest, client(san, host))[0], 200, "an address goes before hosts")
+        for why, of, shown, reason in (
+                ("another service's", manifest, client(host), unfit),
+                ("another name", manifest, client(san + "/more"), unfit),
+                ("another spelling", manifest, client(san.upper().replace("SPIFFE", "spiffe")), unfit),
+                ("two addresses", manifest, client(san, "spiffe://example.org/b"), names),
+                ("a host beside an address", by_host, client(san, host), unfit),
+                ("two hosts", by_host, client(host, "b.example.org"), names),
+                ("a wildcard", by_host, client("*.example.org"), unfit),
+                ("for no use", manifest, client(san, usages=()), "usage of clients"),
+                ("no certificate", manifest, None, "expected `token`"),
+                ("no such service", {"service": "none.example.com"}, good, unfit)):
+            with self.subTest(why):
+                self.unproved(reason, self.show(of, shown))
+        for why, shown in (
+                ("another authority", self.stranger.client(san)), ("ended", client(san, lives=-60)),
+                ("for servers", client(san, usages=(server,)))):
+            with self.subTest(why), self.assertRaises((OSError, http.client.HTTPException)):
+                self.show(manifest, shown)
+        # A token that proves nothing is not made good by a certificate.
+        self.unproved("three parts", self.show(manifest, good, token="x"))
+
+    def test_atk_a17_a_certificate_is_good_for_that_one_call(self):
+        san = f"spiffe://example.org/{secrets.token_hex(4)}"
+        manifest = self.registered(san)
+        client = self.authority.client(san)
+        self.assertEqual(self.show(manifest, client)[0], 200, "positive control")
+        for path, body in (("/v1/services/list", {}), ("/v1/services/update", {"manifest": manifest}),
+                           ("/v1/usage/list", {"account": "1" * 12, "role": "x"}),
+                           ("/v1/slr/introduce", {"account": "1" * 12, "principal": manifest["service"]})):
+            status, text = self.send(path, body, client)
+            self.assertEqual((status, json.loads(text)["error"]["code"]),
+                             (403, "MissingAuthenticationToken"), path)
+        status, text = self.send("/", "Action=GetCallerIdentity&Version=2011-06-15", client,
+                                 {"content-type": "application/x-www-form-urlencoded"})
+        self.assertEqual(status, 403, text)
+        self.assertIn("MissingAuthenticationToken", text)
+        # What a proxy would say of a certificate is nothing here.
+        with open(client[0]) as file:
+            told = file.read().replace("\n", " ")
+        for name in ("x-forwarded-client-cert", "x-ssl-client-cert", "client-cert"):
+            status, text = self.send(PATH, {"service": manifest["service"]}, None, {name: told})
+            self.assertIn("expected `token`", text)
+
+    def test_authorities_need_tls_and_a_file_that_reads(self):
+        serve = [BINARY, "serve", "--data-dir", self.data, "--listen", "127.0.0.1:0"]
+        tls = ["--tls-certificate", self.made.chain, "--tls-key", self.made.private]
+        for args, why in ((["--client-authorities", self.authority.file], "--tls-certificate"),
+                          ([*tls, "--client-authorities", self.made.private], "expected PEM text"),
+                          ([*tls, "--client-authorities", "/nowhere"], "/nowhere")):
+            done = subprocess.run([*serve, *args], capture_output=True, text=True)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(why, done.stderr)
 
 
 class Private(Case):
