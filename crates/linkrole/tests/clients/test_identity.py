@@ -269,6 +269,31 @@ class Proved(Case):
         self.unproved(UNSIGNED, self.show(manifest, self.token(manifest)))
         self.assertEqual(self.issuer.asked, [])
 
+    def test_feature_60_an_agent_without_a_key(self):
+        manifest = self.registered()
+        role = self.iam.create_service_linked_role(AWSServiceName=manifest["service"])["Role"]["Arn"]
+        file = os.path.join(self.server.folder.name, secrets.token_hex(4))
+        env = {name: value for name, value in self.server.env.items() if not name.startswith("AWS_")}
+
+        def once(token, *more):
+            with open(file, "w") as text:
+                text.write(token + "\n")
+            done = subprocess.run(
+                [BINARY, "agent", "--role", role, "--once", "--endpoint", self.server.endpoint,
+                 "--identity-token", file, *more], env=env, capture_output=True, text=True)
+            return done.returncode, done.stdout, done.stderr
+
+        own = ("--service", manifest["service"])
+        code, out, err = once(self.token(manifest), *own)
+        self.assertEqual(code, 0, err)
+        self.server.client("iam", Keys.of(json.loads(out))).list_users()
+        code, out, err = once(self.token(manifest, aud="other"), *own)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("IdentityRefused", err)
+        code, _, err = once(self.token(manifest))
+        self.assertEqual(code, 2)
+        self.assertIn("--service", err)
+
     def test_the_trail_names_who_proved_what_and_no_secret(self):
         manifest = self.registered()
         keys = self.session(manifest)
