@@ -207,6 +207,8 @@ pub struct Manifest {
     pub usage: UsageSource,
     /// Where it is asked whether its roles are used.
     pub callback: Option<Callback>,
+    /// What proves it beside its keys.
+    pub identity: Option<Box<ServiceIdentity>>,
     /// What it may call onward in its callers' names.
     pub forward: Documents,
     /// Its roles.

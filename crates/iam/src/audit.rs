@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// Who called, as the trail keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Actor {
-    /// Root, IAMUser, AssumedRole, AWSService, WebIdentityUser, Operator, System or Anonymous.
+    /// Root, IAMUser, AssumedRole, AWSService, WebIdentityUser, Workload, Operator, System or Anonymous.
     pub kind: String,
     /// ARN or service name.
     pub name: String,
@@ -194,6 +194,7 @@ fn described(me: &Identity) -> Actor {
             IdentityKind::System => "System",
             IdentityKind::Anonymous => "Anonymous",
             IdentityKind::Federated(_) => "WebIdentityUser",
+            IdentityKind::Workload(_) => "Workload",
         }
         .to_owned(),
         name: me.name(),
@@ -213,6 +214,7 @@ fn described(me: &Identity) -> Actor {
             }
         }
         IdentityKind::Service(service) => actor.invoked_by = Some(service.name.to_string()),
+        IdentityKind::Workload(shown) => actor.invoked_by = Some(shown.service.to_string()),
         IdentityKind::Federated(token) => actor.user_name = Some(token.subject.clone()),
         _ => {}
     }
@@ -498,7 +500,9 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("source", &asked.source);
             put("dryRun", &asked.dry_run);
         }
-        C::RemoveService { service } => put("service", service),
+        C::RemoveService { service } | C::CreateServiceSession { service } => {
+            put("service", service)
+        }
         C::CreateServiceKey { service, revoke } => {
             put("service", service);
             put("revoke", revoke);

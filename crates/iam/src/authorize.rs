@@ -89,6 +89,10 @@ impl Ask {
 /// Errors: `AccessDenied`; the errors of a target that cannot be named at all.
 pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
     let operation = call.command.operation();
+    // What proves a service opens a session of it, and nothing else.
+    if matches!(me.kind, IdentityKind::Workload(_)) && operation.facts().guard != Guard::Workload {
+        return Err(refuse(me, operation.action(tx.dialect_of(me)), None, None));
+    }
     // What a service may do in its caller's name ends with that name: nothing to keep comes of it.
     if me.via().is_some() && operation.facts().access == Access::Mint {
         return Err(refuse(me, operation.action(tx.dialect_of(me)), None, None));
@@ -104,6 +108,7 @@ pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
         }
         Guard::System => matches!(me.kind, IdentityKind::System),
         Guard::OwnService => me.service().is_some(),
+        Guard::Workload => matches!(me.kind, IdentityKind::Workload(_)),
         Guard::Policy => return check_policies(tx, me, call),
     };
     if allowed { Ok(()) } else { Err(refuse(me, operation.action(tx.dialect_of(me)), None, None)) }
@@ -116,6 +121,7 @@ fn check_policies(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Err
         IdentityKind::Service(_)
             | IdentityKind::Anonymous
             | IdentityKind::Federated(_)
+            | IdentityKind::Workload(_)
             | IdentityKind::Operator
             | IdentityKind::System
     ) {
@@ -492,7 +498,10 @@ fn context(me: &Identity, source: &Source, now_ms: i64, ask: &Ask) -> Context {
         IdentityKind::Role(_) => Some("AssumedRole"),
         IdentityKind::Service(_) => Some("Service"),
         IdentityKind::Anonymous => Some("Anonymous"),
-        IdentityKind::Operator | IdentityKind::System | IdentityKind::Federated(_) => None,
+        IdentityKind::Operator
+        | IdentityKind::System
+        | IdentityKind::Federated(_)
+        | IdentityKind::Workload(_) => None,
     };
     if let Some(kind) = kind {
         all.set(Fact::PrincipalType, kind);

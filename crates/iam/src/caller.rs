@@ -5,6 +5,7 @@
 //! a user deleted or a role removed in between counts. Not here: signatures, and permissions.
 
 use crate::error::Error;
+use crate::identity::{self, Workload};
 use crate::rows::*;
 use crate::seal::{Keyring, Secret};
 use crate::session::{Claims, Subject};
@@ -32,6 +33,8 @@ pub enum Caller {
     Builtin(AccountId),
     /// Holder of a token of a provider, whose signature holds.
     Federated(Arc<WebToken>),
+    /// Holder of what proves a linked service, whose signature holds.
+    Workload(Arc<Workload>),
     /// Nobody known.
     Anonymous,
 }
@@ -154,6 +157,8 @@ pub enum IdentityKind {
     Builtin,
     /// Holder of a token of a provider; can assume roles that trust the provider, and nothing else.
     Federated(Arc<WebToken>),
+    /// Holder of what proves a linked service; can open a session of it, and nothing else.
+    Workload(Arc<Workload>),
     /// Nobody known.
     Anonymous,
 }
@@ -204,6 +209,7 @@ pub fn resolve(state: &State, caller: &Caller, now_ms: i64) -> Result<Identity, 
         Caller::System => Ok(unnamed(IdentityKind::System)),
         Caller::Anonymous => Ok(unnamed(IdentityKind::Anonymous)),
         Caller::Federated(token) => federated(state, token, now_ms),
+        Caller::Workload(shown) => identity::prove(state, shown, now_ms),
         Caller::Builtin(account) => {
             let dialect = dialect(state, account).ok_or(Error::InvalidCredentials)?;
             let arn = name::user(dialect, account.as_str(), "/", "linkrole-builtin");
@@ -230,21 +236,7 @@ fn resolve_key(state: &State, id: &KeyId) -> Result<Identity, Error> {
     let identity = match &key.owner {
         KeyOwner::Root(account) => root(state, account)?,
         KeyOwner::User(account, user) => self::user(state, account, user)?,
-        KeyOwner::Service(name) => {
-            let service = state.service(name).ok_or(Error::InvalidCredentials)?;
-            Identity {
-                principal: Principal {
-                    kind: PrincipalKind::Service,
-                    service: Some(name.to_string()),
-                    arn: None,
-                    ..no_one()
-                },
-                kind: IdentityKind::Service(service.clone()),
-                account: None,
-                key: None,
-                session: None,
-            }
-        }
+        KeyOwner::Service(name) => service(state.service(name).ok_or(Error::InvalidCredentials)?),
     };
     Ok(Identity { key: Some(id.clone()), ..identity })
 }
@@ -271,6 +263,15 @@ fn resolve_session(state: &State, claims: &Arc<Claims>, now_ms: i64) -> Result<I
                 return Err(Error::InvalidCredentials);
             }
             role_session(state, role, session)?
+        }
+        Subject::Service { service, terms } => {
+            let row = state.service(service).ok_or(Error::InvalidCredentials)?;
+            // A service made again under the name is another one; and what proved this one must still do so.
+            let proved = row.identity.as_ref().is_some_and(|identity| identity.has(terms));
+            if claims.issued_ms <= row.created_ms || !proved {
+                return Err(Error::InvalidCredentials);
+            }
+            self::service(row)
         }
     };
     Ok(Identity { key: Some(claims.key.clone()), session: Some(claims.clone()), ..identity })
@@ -308,6 +309,16 @@ fn federated(state: &State, token: &Arc<WebToken>, now_ms: i64) -> Result<Identi
         key: None,
         session: None,
     })
+}
+
+fn service(row: &Arc<Service>) -> Identity {
+    Identity {
+        principal: Principal {
+            service: Some(row.name.to_string()),
+            ..Principal::new(PrincipalKind::Service)
+        },
+        ..unnamed(IdentityKind::Service(row.clone()))
+    }
 }
 
 fn root(state: &State, account: &AccountId) -> Result<Identity, Error> {
@@ -385,10 +396,11 @@ impl Identity {
         match (&self.principal.arn, &self.principal.service) {
             (Some(arn), _) => arn.clone(),
             (None, Some(service)) => service.clone(),
-            (None, None) => match self.kind {
+            (None, None) => match &self.kind {
                 IdentityKind::Operator => "operator".to_owned(),
                 IdentityKind::System => "linkrole".to_owned(),
                 IdentityKind::Federated(_) => self.principal.id.clone().unwrap_or_default(),
+                IdentityKind::Workload(shown) => shown.name().to_owned(),
                 _ => "anonymous".to_owned(),
             },
         }
@@ -408,6 +420,7 @@ impl Identity {
                 IdentityKind::Operator => "operator",
                 IdentityKind::System => "system",
                 IdentityKind::Federated(_) => "web identity",
+                IdentityKind::Workload(_) => "workload",
                 IdentityKind::Anonymous => "anonymous",
             },
         }

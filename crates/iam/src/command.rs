@@ -429,6 +429,9 @@ pub enum Command {
     RetireServiceLinkedRole {
         target: LinkedTarget,
     },
+    CreateServiceSession {
+        service: ServiceName,
+    },
     EnrolService {
         service: ServiceName,
         callback: Option<String>,
@@ -537,7 +540,7 @@ impl Command {
             SetDefaultPolicyVersion DeletePolicyVersion DeletePolicy ListEntitiesForPolicy
             ListPolicyAttachments
             GetSessionToken GetAccessKeyInfo EnsureServiceLinkedRole RegisterUsage DeregisterUsage
-            ReconcileUsage ListUsage ReleaseSessions RetireServiceLinkedRole EnrolService RegisterService GetService
+            ReconcileUsage ListUsage ReleaseSessions RetireServiceLinkedRole CreateServiceSession EnrolService RegisterService GetService
             CreateAccount RecordUse CreateGroup GetGroup ListUsersForGroup ListGroups UpdateGroup
             DeleteGroup AddUserToGroup RemoveUserFromGroup ListGroupsForUser AttachGroupPolicy
             DetachGroupPolicy ListAttachedGroupPolicies PutGroupPolicy GetGroupPolicy

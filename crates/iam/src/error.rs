@@ -226,6 +226,8 @@ pub enum Error {
     SessionTooLarge(usize),
     /// The token of an enrolment is unknown, used, or has ended.
     EnrolmentRefused,
+    /// What was shown does not prove the service; why.
+    IdentityRefused(String),
     /// A name or principal of a manifest belongs to another service.
     Taken {
         /// What is taken.

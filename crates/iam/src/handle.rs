@@ -13,8 +13,8 @@ use crate::rows::Change;
 use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
-    access_key, account, attachment, callback, deletion, group, linked, managed_policy, provider,
-    role, role_policy, service, session, tagging, terms, trigger, usage, user,
+    access_key, account, attachment, callback, deletion, group, identity, linked, managed_policy,
+    provider, role, role_policy, service, session, tagging, terms, trigger, usage, user,
 };
 
 /// What a call leads to.
@@ -81,6 +81,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         C::SettleNotice(notice) => callback::settle(tx, notice).map(|()| Output::Done),
         C::Sweep => deletion::sweep(tx),
         C::RecordUse { uses } => access_key::record_use(tx, uses),
+        C::CreateServiceSession { service } => identity::open(tx, me, service),
         C::EnrolService { .. }
         | C::RegisterService { .. }
         | C::StockServices { .. }

@@ -23,6 +23,7 @@ pub mod error;
 mod grants;
 pub mod group;
 pub mod handle;
+pub mod identity;
 pub mod limits;
 pub mod linked;
 pub mod listing;

@@ -113,12 +113,16 @@ pub const FENCES_PER_TASK: u32 = 3;
 pub const NOTICE_MS: i64 = 86_400_000;
 /// Bytes of a callback's address.
 pub const CALLBACK_URL: usize = 512;
-/// Pinned certificates of one callback.
-pub const CALLBACK_CERTIFICATES: usize = 5;
+/// Pinned certificates of one address in a manifest.
+pub const CERTIFICATE_PINS: usize = 5;
 /// Time a final task stays readable, in milliseconds (30 days).
 pub const TASK_KEPT_MS: i64 = 30 * 86_400_000;
 /// Life of an enrolment token, in milliseconds (one hour).
 pub const ENROLMENT_MS: i64 = 3_600_000;
+/// Bytes of a subject, audience or name by which a linked service is known. [src: SPIFFE ID, section 2.3]
+pub const IDENTITY_NAME: usize = 2_048;
+/// Longest session of a linked service that proved itself, in milliseconds.
+pub const SERVICE_SESSION_MS: i64 = 3_600_000;
 /// The session ledger moves in steps of this many milliseconds, so that it is written about once
 /// in that time per role.
 pub const LEDGER_STEP_MS: i64 = 60_000;

@@ -25,6 +25,8 @@ pub enum Guard {
     Trust,
     /// A linked service, on what is its own.
     OwnService,
+    /// Whoever shows what proves a linked service.
+    Workload,
     /// The operator of the installation.
     Operator,
     /// The operator, or whoever holds a one-time enrolment token.
@@ -239,6 +241,7 @@ operations! {
     ListUsage                           Linkrole Read  Role OwnService;
     ReleaseSessions                     Linkrole Write Role OwnService;
     RetireServiceLinkedRole             Linkrole Write Role OwnService;
+    CreateServiceSession                Linkrole Mint  None Workload;
     EnrolService                        Linkrole Mint  None Operator;
     RegisterService                     Linkrole Mint  None Enrolment;
     DiffService                         Linkrole Read  None Operator;

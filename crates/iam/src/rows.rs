@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use crate::grants::{Grants, PolicyRef};
+pub use crate::identity::{CertificateIdentity, ServiceIdentity, TokenIdentity};
 pub use crate::policy_text::{PermissionsPolicy, TrustPolicy};
 pub use crate::service_rows::*;
 pub use crate::terms::ServiceTerms;

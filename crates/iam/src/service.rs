@@ -6,6 +6,7 @@ use crate::callback;
 use crate::caller::{Identity, IdentityKind};
 use crate::command::*;
 use crate::error::{Entity, Error};
+use crate::identity;
 use crate::limits;
 use crate::offered;
 use crate::output::*;
@@ -17,6 +18,7 @@ use crate::tx::Tx;
 use crate::update;
 use crate::widening;
 use policy::Dialect;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Runs the operations on linked services.
@@ -117,22 +119,30 @@ fn check_callback(manifest: &Manifest) -> Result<(), Error> {
                 .to_owned(),
         );
     }
+    are_pins("callback", &callback.certificates)
+}
+
+/// Checks fingerprints of certificates that a member of a manifest pins.
+pub(crate) fn are_pins(member: &'static str, pins: &BTreeSet<String>) -> Result<(), Error> {
     let pin = |text: &String| {
         text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
-    if callback.certificates.len() > limits::CALLBACK_CERTIFICATES
-        || !callback.certificates.iter().all(pin)
-    {
-        return wrong(format!(
-            "`certificates`: expected at most {} SHA-256 fingerprints of 64 lower-case hexadecimal digits",
-            limits::CALLBACK_CERTIFICATES
-        ));
+    if pins.len() <= limits::CERTIFICATE_PINS && pins.iter().all(pin) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "`certificates`: expected at most {} SHA-256 fingerprints of 64 lower-case hexadecimal digits",
+        limits::CERTIFICATE_PINS
+    );
+    Err(invalid(member, message))
 }
 
 /// A service that registers itself does not give itself what an operator has to see.
 fn check_unseen(manifest: &Manifest) -> Result<(), Error> {
+    if manifest.identity.is_some() {
+        let message = "what proves a service is the operator's to say; register without it, then `service update`";
+        return Err(invalid("identity", message.to_owned()));
+    }
     match manifest.roles.iter().find(|template| template.allow_iam_writes) {
         Some(template) => Err(invalid(
             "allow_iam_writes",
@@ -164,6 +174,9 @@ fn register(tx: &mut Tx<'_>, manifest: &Manifest) -> Result<Output, Error> {
 pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
     check(manifest)?;
     check_callback(manifest)?;
+    if let Some(found) = &manifest.identity {
+        identity::check(tx, &manifest.service, found)?;
+    }
     check_signing_names(tx, manifest)?;
     let mut names = tx.state().names().clone();
     if let Some(old) = tx.state().service(&manifest.service) {
@@ -186,6 +199,7 @@ pub fn checked(tx: &Tx<'_>, manifest: &Manifest) -> Result<Service, Error> {
         forward: manifest.forward.clone(),
         usage: manifest.usage,
         callback: manifest.callback.clone(),
+        identity: manifest.identity.clone(),
         created_ms: tx.now(),
     })
 }
@@ -233,9 +247,11 @@ fn export(tx: &Tx<'_>, after: Option<&ServiceName>) -> Output {
     Output::Catalog { entries, next: None }
 }
 
-/// Whether a service has keys; one that is known from facts has none.
+/// Whether somebody can speak for a service, by a key or by what proves it; for one that is known from facts nobody
+/// can.
 pub fn runs_here(tx: &Tx<'_>, service: &ServiceName) -> bool {
-    tx.state().keys_of(&KeyOwner::Service(service.clone())).next().is_some()
+    tx.state().service(service).is_some_and(|row| row.identity.is_some())
+        || tx.state().keys_of(&KeyOwner::Service(service.clone())).next().is_some()
 }
 
 /// Adds services that are known from facts and run nowhere: without keys, so that nobody can speak for them.
@@ -367,6 +383,6 @@ fn taken(what: &'static str, name: &str) -> Error {
     Error::Taken { what, name: name.to_owned() }
 }
 
-fn invalid(field: &'static str, message: String) -> Error {
+pub(crate) fn invalid(field: &'static str, message: String) -> Error {
     Error::Invalid { field, message }
 }

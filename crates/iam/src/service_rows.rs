@@ -1,5 +1,6 @@
 //! The row of a linked service: what its manifest says, with every version of its permissions that counts somewhere.
 
+use crate::identity::ServiceIdentity;
 use crate::offered::OfferedPolicy;
 use crate::policy_text::PermissionsPolicy;
 use crate::text::*;
@@ -183,6 +184,9 @@ pub struct Service {
     /// Where it is asked, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
+    /// What proves it beside its keys, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<ServiceIdentity>>,
     /// When it was registered, in milliseconds since 1970.
     pub created_ms: i64,
 }

@@ -47,6 +47,13 @@ pub enum Subject {
         /// The key that asked.
         key: KeyId,
     },
+    /// A linked service, as long as its manifest says what it said when it proved itself.
+    Service {
+        /// The service.
+        service: ServiceName,
+        /// The digest of what the manifest said.
+        terms: String,
+    },
 }
 
 /// What a session token says. Format 1; a new member needs a default.
@@ -355,7 +362,7 @@ pub fn session_token(
         _ => return Err(Error::InvalidCredentials),
     };
     let duration_s = duration_s.unwrap_or(limits::SESSION_TOKEN_DEFAULT_S).min(longest_s);
-    let claims = plain(tx, &account, subject, i64::from(duration_s).saturating_mul(1_000))?;
+    let claims = plain(tx, Some(&account), subject, i64::from(duration_s).saturating_mul(1_000))?;
     let (credentials, _) = issue(tx, &claims)?;
     Ok(Output::Session { credentials, assumed: None, packed_percent: None, source_identity: None })
 }
@@ -377,7 +384,7 @@ pub fn forward(tx: &mut Tx<'_>, service: &Service, caller: &Identity) -> Result<
     }
     let first = Claims {
         via: Some(service.name.clone()),
-        ..plain(tx, &account, subject(caller)?, limits::FORWARD_ACCESS_MS)?
+        ..plain(tx, Some(&account), subject(caller)?, limits::FORWARD_ACCESS_MS)?
     };
     // Of a session all that binds it goes on: its policies, its end, and the time that a release looks at.
     let claims = match &caller.session {
@@ -396,16 +403,16 @@ pub fn forward(tx: &mut Tx<'_>, service: &Service, caller: &Identity) -> Result<
 }
 
 /// A session that begins now and carries nothing but its subject.
-fn plain(
+pub(crate) fn plain(
     tx: &mut Tx<'_>,
-    account: &AccountId,
+    account: Option<&AccountId>,
     subject: Subject,
     length_ms: i64,
 ) -> Result<Claims, Error> {
     let now = tx.now();
     Ok(Claims {
         session: tx.random_hex(16),
-        key: tx.new_key_id(KeyClass::Session, Some(account))?,
+        key: tx.new_key_id(KeyClass::Session, account)?,
         subject,
         issued_ms: now,
         expires_ms: now.saturating_add(length_ms),
@@ -445,7 +452,7 @@ fn subject(caller: &Identity) -> Result<Subject, Error> {
     }
 }
 
-fn issue(tx: &mut Tx<'_>, claims: &Claims) -> Result<(Credentials, usize), Error> {
+pub(crate) fn issue(tx: &mut Tx<'_>, claims: &Claims) -> Result<(Credentials, usize), Error> {
     let text = serde_json::to_vec(claims).map_err(|_| Error::Internal("claims not written"))?;
     let nonce = tx.random();
     let token = tx.keyring().seal_token(&text, nonce);

@@ -250,6 +250,8 @@ fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {
     setting("usage", word(&old.usage), word(&new.usage));
     let callback = |service: &Service| service.callback.as_ref().map(word).unwrap_or_default();
     setting("callback", callback(old), callback(new));
+    let identity = |service: &Service| service.identity.as_ref().map(word).unwrap_or_default();
+    setting("identity", identity(old), identity(new));
     for (name, dialect) in
         [("forward.policy", Dialect::Aws), ("forward.ram_policy", Dialect::Alibaba)]
     {

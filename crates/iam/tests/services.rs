@@ -665,10 +665,52 @@ fn row_26_triggers_say_which_calls_need_a_role_and_of_nothing_else() {
         ("no statement", named("NoSuch")),
         ("no key", carrying),
         ("nothing at all", Trigger { on: BTreeSet::new(), ..trigger("backup:Start") }),
+        (
+            "too many actions",
+            Trigger {
+                on: (0..=limits::ACTIONS_PER_TRIGGER).map(|n| format!("backup:A{n}")).collect(),
+                ..trigger("backup:Start")
+            },
+        ),
+        (
+            "a statement that `forward` has not",
+            Trigger { acting: Acting::Caller, ..named("NoSuch") },
+        ),
+        (
+            "a long key",
+            Trigger {
+                carries: BTreeSet::from([format!("a:{}", "b".repeat(127))]),
+                ..trigger("backup:Start")
+            },
+        ),
     ] {
         let error = world.err(&Caller::Operator, Command::UpdateService { manifest: with(bad) });
         assert!(matches!(error, Error::Invalid { field: "trigger", .. }), "{why}: {error:?}");
     }
+    // The most that there may be, a statement that there is, and keys as they are.
+    let most = Trigger {
+        on: (1..=limits::ACTIONS_PER_TRIGGER).map(|n| format!("backup:A{n}")).collect(),
+        carries: BTreeSet::from([format!("a:{}", "b".repeat(126))]),
+        ..trigger("backup:Start")
+    };
+    let mut full = with(most.clone());
+    let role = full.roles.first_mut().unwrap();
+    role.triggers = vec![most; limits::TRIGGERS_PER_ROLE];
+    let text = r#"{"Version":"2012-10-17","Statement":{"Sid":"Read","Effect":"Allow","Action":"storage:Get*","Resource":"*"}}"#;
+    let documents = Documents { aws: Some(permissions(text)), alibaba: None };
+    role.versions = BTreeMap::from([(1, documents)]);
+    role.triggers.pop();
+    role.triggers.push(named("Read"));
+    world.ok(&Caller::Operator, Command::DiffService { manifest: full.clone() });
+    full.roles.first_mut().unwrap().triggers.push(trigger("backup:Start"));
+    let error = world.err(&Caller::Operator, Command::DiffService { manifest: full });
+    assert!(matches!(error, Error::Invalid { field: "trigger", .. }), "{error:?}");
+    // In its callers' names a service works only where `forward` says so.
+    let caller = Trigger { acting: Acting::Caller, ..trigger("backup:Start") };
+    let mut without = with(caller.clone());
+    world.ok(&Caller::Operator, Command::DiffService { manifest: without.clone() });
+    without.forward = Documents::default();
+    world.err(&Caller::Operator, Command::DiffService { manifest: without });
     let manifest = with(trigger("backup:Start*"));
     let change = update(&mut world, *manifest);
     let settings: Vec<&str> =

@@ -1,13 +1,12 @@
 //! The keys of providers of identities: fetched from the issuer, and kept for a while.
 //!
-//! A tenant writes an issuer's address, so a fetch goes where a tenant points: to public addresses only unless the
+//! A tenant or the operator writes an issuer's address, so a fetch goes where a tenant points: to public addresses only unless the
 //! operator says otherwise (checked on the address that is connected to), over TLS, without redirects, with a limit
 //! on time and size. Not here: tokens (`jwt`), and who trusts them.
 
 use crate::jwt::KeySet;
 use crate::outward::{Outward, Request, is_public};
 use bytes::Bytes;
-use iam::rows::OidcProvider;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +32,22 @@ struct Held {
     until_ms: i64,
 }
 
+/// Where keys are published.
+pub enum At<'a> {
+    /// Where the discovery document of this issuer says.
+    Issuer(&'a str),
+    /// At this very address.
+    Keys(&'a str),
+}
+
+/// What to fetch, and how its host is known.
+pub struct Published<'a> {
+    /// Where it is.
+    pub at: At<'a>,
+    /// Fingerprints of certificates of which one must stand in the chain; none for what this machine trusts.
+    pub pins: Vec<&'a str>,
+}
+
 /// Fetches and keeps keys.
 pub struct Issuers {
     outward: Arc<Outward>,
@@ -46,17 +61,20 @@ impl Issuers {
         Self { outward, allows_private, held: Mutex::default() }
     }
 
-    /// The keys of a provider's issuer. `wanted` tells whether a set will do; one that will not is fetched again, if
+    /// The keys that are published at a place. `wanted` tells whether a set will do; one that will not is fetched again, if
     /// that was not done just now. What could not be fetched is an empty set; the log has the reason.
     pub async fn keys(
         &self,
-        provider: &OidcProvider,
+        of: &Published<'_>,
         now_ms: i64,
         wanted: impl Fn(&KeySet) -> bool,
     ) -> Arc<KeySet> {
         // Pinned certificates are part of what makes keys an issuer's: others see other keys.
-        let pins: Vec<&str> = provider.fingerprints.iter().map(|f| f.as_str()).collect();
-        let place = format!("{} {}", provider.issuer, pins.join(","));
+        let (kind, url) = match of.at {
+            At::Issuer(url) => ("issuer", url),
+            At::Keys(url) => ("keys", url),
+        };
+        let place = format!("{kind} {url} {}", of.pins.join(","));
         let held = {
             let mut all = self.held.lock().await;
             if all.len() >= ISSUERS {
@@ -69,10 +87,10 @@ impl Issuers {
         let rested = now_ms.saturating_sub(held.fetched_ms) >= PAUSE_MS;
         let fresh = held.until_ms > now_ms;
         if rested && !(fresh && wanted(&held.keys)) {
-            let (keys, kept_ms) = match self.fetch(provider).await {
+            let (keys, kept_ms) = match self.fetch(of).await {
                 Ok((keys, kept_ms)) => (Arc::new(keys), kept_ms),
                 Err(why) => {
-                    tracing::warn!(issuer = %provider.issuer, why, "keys of an issuer were not fetched");
+                    tracing::warn!(issuer = url, why, "keys of an issuer were not fetched");
                     // Keys that were good a moment ago stay so while the issuer cannot be reached.
                     let keys = if fresh { held.keys.clone() } else { Arc::default() };
                     (keys, PAUSE_MS)
@@ -83,11 +101,21 @@ impl Issuers {
         held.keys.clone()
     }
 
-    async fn fetch(&self, provider: &OidcProvider) -> Result<(KeySet, i64), String> {
-        let issuer = provider.issuer.as_str();
-        let pins: Vec<&str> = provider.fingerprints.iter().map(|f| f.as_str()).collect();
+    async fn fetch(&self, of: &Published<'_>) -> Result<(KeySet, i64), String> {
+        let pins = of.pins.as_slice();
+        match of.at {
+            At::Keys(url) => self.fetch_keys(url, pins).await,
+            At::Issuer(issuer) => {
+                let url = self.discover(issuer, pins).await?;
+                self.fetch_keys(&url, pins).await
+            }
+        }
+    }
+
+    /// Where the discovery document of an issuer says that its keys are.
+    async fn discover(&self, issuer: &str, pins: &[&str]) -> Result<String, String> {
         let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let (document, _) = self.get(&place, &pins).await?;
+        let (document, _) = self.get(&place, pins).await?;
         #[derive(serde::Deserialize)]
         struct Discovery {
             issuer: String,
@@ -98,9 +126,12 @@ impl Issuers {
         if discovery.issuer != issuer {
             return Err(format!("{place}: it is of another issuer, {}", discovery.issuer));
         }
-        let (keys, kept_ms) = self.get(&discovery.jwks_uri, &pins).await?;
-        let keys = KeySet::parse(&keys)
-            .ok_or_else(|| format!("{}: expected a set of keys", discovery.jwks_uri))?;
+        Ok(discovery.jwks_uri)
+    }
+
+    async fn fetch_keys(&self, url: &str, pins: &[&str]) -> Result<(KeySet, i64), String> {
+        let (keys, kept_ms) = self.get(url, pins).await?;
+        let keys = KeySet::parse(&keys).ok_or_else(|| format!("{url}: expected a set of keys"))?;
         Ok((keys, kept_ms))
     }
 

@@ -95,6 +95,22 @@ pub struct Claims {
     pub not_before_s: Option<i64>,
 }
 
+/// What a workload's token says, its signature being right. It may leave out who issued it and when. [src: RFC 7519;
+/// SPIFFE, JWT-SVID]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadClaims {
+    /// Who issued it.
+    pub issuer: Option<String>,
+    /// Whom it speaks of; not empty.
+    pub subject: String,
+    /// For whom it is: its one audience.
+    pub audience: String,
+    /// The later of when it was issued and of before when it does not count, in seconds since 1970.
+    pub begins_s: i64,
+    /// When it ends, in seconds since 1970.
+    pub expires_s: i64,
+}
+
 /// A token that reads, whose signature was not checked yet.
 pub struct Token {
     algorithm: Algorithm,
@@ -137,21 +153,57 @@ impl Token {
 
     /// What the token says, if one of these keys signed it.
     pub fn verify(&self, keys: &KeySet) -> Result<Claims, Wrong> {
+        claims(self.signed_body(keys)?)
+    }
+
+    /// What a workload's token says, if one of these keys signed it.
+    pub fn verify_workload(&self, keys: &KeySet) -> Result<WorkloadClaims, Wrong> {
+        workload_claims(self.signed_body(keys)?)
+    }
+
+    fn signed_body(&self, keys: &KeySet) -> Result<Body, Wrong> {
         let key = keys.find(&self.key_id).ok_or(Wrong::UnknownKey)?;
         key.check(self.algorithm, self.signed.as_bytes(), &self.signature)?;
-        claims(&self.body)
+        serde_json::from_slice(&self.body).map_err(|_| Wrong::Malformed("the claims do not read"))
     }
 }
 
-fn claims(body: &[u8]) -> Result<Claims, Wrong> {
-    let body: Body =
-        serde_json::from_slice(body).map_err(|_| Wrong::Malformed("the claims do not read"))?;
-    let text = |name: &'static str, value: Option<String>| {
-        value.filter(|text| !text.is_empty()).ok_or(Wrong::Claim(name))
+/// A text that has to be there.
+fn text(name: &'static str, value: Option<String>) -> Result<String, Wrong> {
+    value.filter(|text| !text.is_empty()).ok_or(Wrong::Claim(name))
+}
+
+/// A time that has to be there.
+fn time(name: &'static str, value: Option<serde_json::Number>) -> Result<i64, Wrong> {
+    value.and_then(|number| number.as_i64()).ok_or(Wrong::Claim(name))
+}
+
+/// A time that need not be there.
+fn time_if_any(
+    name: &'static str,
+    value: Option<serde_json::Number>,
+) -> Result<Option<i64>, Wrong> {
+    value.map(|number| time(name, Some(number))).transpose()
+}
+
+/// The audience is read, and nothing in its stead: the authorized party tells who asked for a token, not for whom it is.
+fn workload_claims(body: Body) -> Result<WorkloadClaims, Wrong> {
+    let audience = match body.aud {
+        Some(OneOrMany::One(one)) => Some(one),
+        Some(OneOrMany::Many(many)) => <[String; 1]>::try_from(many).ok().map(|[one]| one),
+        None => None,
     };
-    let time = |name: &'static str, value: Option<serde_json::Number>| {
-        value.and_then(|number| number.as_i64()).ok_or(Wrong::Claim(name))
-    };
+    let begins = [time_if_any("iat", body.iat)?, time_if_any("nbf", body.nbf)?];
+    Ok(WorkloadClaims {
+        issuer: body.iss,
+        subject: text("sub", body.sub)?,
+        audience: text("aud", audience)?,
+        begins_s: begins.into_iter().flatten().max().unwrap_or_default(),
+        expires_s: time("exp", body.exp)?,
+    })
+}
+
+fn claims(body: Body) -> Result<Claims, Wrong> {
     let mut audiences = match body.aud {
         None => return Err(Wrong::Claim("aud")),
         Some(OneOrMany::One(one)) => vec![one],
@@ -163,17 +215,13 @@ fn claims(body: &[u8]) -> Result<Claims, Wrong> {
         (None, Some(one), true) => text("aud", Some(one))?,
         _ => return Err(Wrong::Claim("aud")),
     };
-    let not_before_s = match body.nbf {
-        None => None,
-        some => Some(time("nbf", some)?),
-    };
     Ok(Claims {
         issuer: text("iss", body.iss)?,
         subject: text("sub", body.sub)?,
         client,
         issued_s: time("iat", body.iat)?,
         expires_s: time("exp", body.exp)?,
-        not_before_s,
+        not_before_s: time_if_any("nbf", body.nbf)?,
     })
 }
 
@@ -235,7 +283,8 @@ impl KeySet {
 }
 
 fn key(jwk: &Jwk) -> Option<Key> {
-    if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
+    // SPIFFE's bundles mark the keys of tokens with a name of their own.
+    if jwk.usage.as_deref().is_some_and(|usage| !matches!(usage, "sig" | "jwt-svid")) {
         return None;
     }
     let bytes = |text: &Option<String>| BASE64.decode(text.as_deref()?).ok();
@@ -475,6 +524,59 @@ mod tests {
             let text = issuer.sign(HEADER, &all.to_string());
             assert_eq!(read(&text, &set), Err(Wrong::Claim(name)), "{all}");
         }
+    }
+
+    #[test]
+    fn atk_e06_a_workloads_token_has_one_audience_and_an_end() {
+        let issuer = Issuer::new();
+        let mut published = issuer.jwk("k1");
+        published["use"] = json!("jwt-svid");
+        let set = keys(&[published]);
+        let read = |more: Value| {
+            let mut all = body();
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            let token = issuer.sign(HEADER, &all.to_string());
+            Token::parse(&token)?.verify_workload(&set)
+        };
+        let expected = WorkloadClaims {
+            issuer: Some("https://id.example.com".to_owned()),
+            subject: "s1".to_owned(),
+            audience: "client".to_owned(),
+            begins_s: 10,
+            expires_s: 20,
+        };
+        assert_eq!(read(json!({})), Ok(expected.clone()));
+        // The authorized party is not for whom a token is.
+        assert_eq!(read(json!({"azp": "other"})), Ok(expected.clone()));
+        for (more, issuer, begins_s) in [
+            (json!({"aud": ["client"], "iss": null}), None, 10),
+            (json!({"iat": null}), expected.issuer.as_deref(), 0),
+            (json!({"nbf": 15}), expected.issuer.as_deref(), 15),
+        ] {
+            let issuer = issuer.map(str::to_owned);
+            assert_eq!(read(more), Ok(WorkloadClaims { issuer, begins_s, ..expected.clone() }));
+        }
+        for (more, name) in [
+            (json!({"aud": null}), "aud"),
+            (json!({"aud": ""}), "aud"),
+            (json!({"aud": []}), "aud"),
+            (json!({"aud": ["client", "other"]}), "aud"),
+            (json!({"aud": ["other"], "azp": "client", "sub": ""}), "sub"),
+            (json!({"sub": null}), "sub"),
+            (json!({"exp": null}), "exp"),
+            (json!({"exp": 20.5}), "exp"),
+            (json!({"nbf": -1.5}), "nbf"),
+        ] {
+            assert_eq!(read(more.clone()), Err(Wrong::Claim(name)), "{more}");
+        }
+        for more in [json!({"exp": "20"}), json!({"aud": 1}), json!({"iss": 1})] {
+            assert!(matches!(read(more), Err(Wrong::Malformed(_))));
+        }
+        let token = issuer.sign(HEADER, &body().to_string());
+        let other = keys(&[Issuer::new().jwk("k1")]);
+        let read = Token::parse(&token).unwrap().verify_workload(&other);
+        assert_eq!(read, Err(Wrong::Signature));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub async fn serve<S: Store>(
             accepted = accept(&places, listeners.tcp.accept()) => match accepted {
                 Ok((place, (stream, from))) => {
                     let _ = stream.set_nodelay(true);
-                    let peer = Peer { ip: Some(from.ip()), operator: false, tls: false };
+                    let peer = Peer { ip: Some(from.ip()), operator: false, tls: false, certificate: None };
                     let tls = listeners.tls.clone();
                     let work = everybody(server.clone(), stream, tls, peer, inside.clone());
                     tasks.spawn(async move { work.await; drop(place) });
@@ -79,7 +79,7 @@ pub async fn serve<S: Store>(
             },
             accepted = accept_operator(&operator_places, listeners.operator.as_ref()) => match accepted {
                 Ok((place, stream)) => {
-                    let peer = Peer { ip: None, operator: true, tls: false };
+                    let peer = Peer { ip: None, operator: true, tls: false, certificate: None };
                     let work = connection(server.clone(), stream, peer, inside.clone());
                     tasks.spawn(async move { work.await; drop(place) });
                 }
@@ -111,7 +111,8 @@ async fn everybody<S: Store>(
     if first == [FIRST_BYTE] {
         let shaken = tokio::time::timeout(HEAD_TIME, tls.acceptor.accept(stream)).await;
         if let Ok(Ok(stream)) = shaken {
-            connection(server, stream, Peer { tls: true, ..peer }, stop).await;
+            let certificate = crate::tls::client_certificate(&stream);
+            connection(server, stream, Peer { tls: true, certificate, ..peer }, stop).await;
         }
     } else if tls.allows_plain {
         connection(server, stream, peer, stop).await;

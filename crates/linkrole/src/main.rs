@@ -30,6 +30,7 @@ mod server;
 mod tls;
 mod vendors;
 mod witness;
+mod workload;
 
 fn main() -> std::process::ExitCode {
     cli::run()

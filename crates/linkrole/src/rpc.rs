@@ -2,6 +2,7 @@
 //!
 //! The counterpart of the AWS way in `server`. Not here: parsing and texts (`wire`), rules (`iam`).
 
+use crate::issuers::{At, Published};
 use crate::jwt::{KeySet, Token, Wrong};
 use crate::server::{Auth, Peer, Server, accepted, on_this_wire};
 use iam::caller::{self, Api, Caller, Once, WebToken};
@@ -158,7 +159,11 @@ impl<S: Store> Server<S> {
         let token = Token::parse(&by_token.token).map_err(told_token)?;
         let wanted = |keys: &KeySet| token.is_known(keys);
         let now_ms = self.engine.now_ms();
-        let keys = self.issuers.keys(&provider, now_ms, wanted).await;
+        let published = Published {
+            at: At::Issuer(provider.issuer.as_str()),
+            pins: provider.fingerprints.iter().map(|f| f.as_str()).collect(),
+        };
+        let keys = self.issuers.keys(&published, now_ms, wanted).await;
         let claims = token.verify(&keys).map_err(told_token)?;
         let latest_s = now_ms / 1_000 + caller::WEB_TOKEN_GRACE_S;
         if claims.not_before_s.is_some_and(|at| at > latest_s) {

@@ -47,6 +47,8 @@ pub struct Peer {
     pub operator: bool,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The certificate that the client showed, which one of the clients' authorities vouches for.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 /// The server behind its listeners.
@@ -161,6 +163,12 @@ impl<S: Store> Server<S> {
             None => Caller::Anonymous,
         };
         let decoded = native::decode(request)?;
+        let caller = match (caller, &decoded.command) {
+            (Caller::Anonymous, Command::CreateServiceSession { service }) => {
+                self.workload(service, decoded.token.as_ref(), peer).await?
+            }
+            (caller, _) => caller,
+        };
         let enrols = matches!(decoded.command, Command::RegisterService { .. });
         if caller == Caller::Anonymous && !enrols {
             return Err(sign_v4::Fault::missing_token().into());
@@ -345,7 +353,7 @@ impl<S: Store> Server<S> {
                     Used::Role(role.clone())
                 }
                 Subject::User { key, .. } | Subject::Root { key, .. } => Used::Key(key.clone()),
-                Subject::Role { .. } => return,
+                Subject::Role { .. } | Subject::Service { .. } => return,
             },
             _ => return,
         };

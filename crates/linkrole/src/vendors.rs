@@ -86,6 +86,7 @@ fn service(dialect: Dialect, line: &str, nothing: &PermissionsPolicy) -> Option<
         forward: Documents::default(),
         usage: UsageSource::Sessions,
         callback: None,
+        identity: None,
         created_ms: 0,
     })
 }

@@ -45,6 +45,7 @@ clients! {
     alibaba_clients_on_disk: "test_alibaba" on "disk";
     alibaba_services_in_memory: "test_alibaba_services" on "dev";
     alibaba_tokens: "test_alibaba_oidc" on "none";
+    services_that_prove_themselves: "test_identity" on "none";
     alibaba_quotas_in_memory: "test_alibaba_quotas" on "dev";
     alibaba_tags_in_memory: "test_alibaba_tags" on "dev";
     alibaba_guards_in_memory: "test_alibaba_guards" on "dev";

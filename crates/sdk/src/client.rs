@@ -5,6 +5,7 @@
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::Error;
+use crate::proved::Proved;
 use crate::sign::{self, percent_encode};
 use crate::tls;
 use bytes::Bytes;
@@ -35,7 +36,15 @@ const READY_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Client {
     place: Place,
-    credentials: Option<Arc<Credentials>>,
+    signer: Signer,
+}
+
+/// What requests are signed with.
+#[derive(Clone, Debug)]
+enum Signer {
+    Nobody,
+    Key(Arc<Credentials>),
+    Proved(Arc<Proved>),
 }
 
 #[derive(Clone, Debug)]
@@ -105,13 +114,13 @@ impl Client {
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(wrong());
         }
-        let credentials = credentials.map(Arc::new);
         let host = host.to_owned();
         let place = match scheme {
             "https" => Place::Tls(host, tls::config(None)?),
             _ => Place::Tcp(host),
         };
-        Ok(Self { place, credentials })
+        let signer = credentials.map_or(Signer::Nobody, |key| Signer::Key(Arc::new(key)));
+        Ok(Self { place, signer })
     }
 
     /// The same server, which is believed by the certificates in this PEM file and no others.
@@ -125,14 +134,29 @@ impl Client {
         Ok(Self { place, ..self })
     }
 
+    /// A server at `https://HOST:PORT` or `http://HOST:PORT`, called by a linked service that keeps no key: it shows the token
+    /// in a file, which its manifest names, for credentials, and signs with these. The file is read anew whenever half of
+    /// their time has passed.
+    ///
+    /// Errors: as [`Client::tcp`]; a call also has [`Error::File`], and `IdentityRefused` as [`Error::Refused`].
+    pub fn by_token(endpoint: &str, service: &str, token_file: &Path) -> Result<Self, Error> {
+        let signer = Signer::Proved(Arc::new(Proved::new(service, token_file.to_owned())));
+        Ok(Self { signer, ..Self::tcp(endpoint, None)? })
+    }
+
     /// The operator's own socket: who may open it is the operator, so nothing is signed.
     pub fn socket(path: &Path) -> Self {
-        Self { place: Place::Socket(path.to_owned()), credentials: None }
+        Self { place: Place::Socket(path.to_owned()), signer: Signer::Nobody }
     }
 
     /// The same server with other credentials.
     pub fn with(&self, credentials: Credentials) -> Self {
-        Self { place: self.place.clone(), credentials: Some(Arc::new(credentials)) }
+        Self { place: self.place.clone(), signer: Signer::Key(Arc::new(credentials)) }
+    }
+
+    /// The same server, called without a signature.
+    pub(crate) fn unsigned(&self) -> Self {
+        Self { place: self.place.clone(), signer: Signer::Nobody }
     }
 
     /// Calls the native API: a POST of JSON, answered in JSON.
@@ -209,15 +233,33 @@ impl Client {
             body: b"",
             signing_name: "iam",
         };
-        let unsigned = Self { place: self.place.clone(), credentials: None };
-        unsigned.send(&call).await.and_then(Answer::success).map(drop)
+        self.unsigned().send(&call).await.and_then(Answer::success).map(drop)
     }
 
     /// Sends any request, signed if there are credentials, and takes any answer.
     ///
     /// Errors: [`Error::Unreachable`], [`Error::Broken`], [`Error::Argument`].
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        let request = self.request(call)?;
+        let credentials = match &self.signer {
+            Signer::Nobody => None,
+            Signer::Key(key) => Some(key.clone()),
+            Signer::Proved(proved) => Some(proved.credentials(&self.unsigned()).await?),
+        };
+        let answer = self.send_signed(call, credentials.as_deref()).await?;
+        if let (Signer::Proved(proved), Some(used), 403) =
+            (&self.signer, &credentials, answer.status)
+        {
+            proved.forget(used).await;
+        }
+        Ok(answer)
+    }
+
+    async fn send_signed(
+        &self,
+        call: &Call<'_>,
+        credentials: Option<&Credentials>,
+    ) -> Result<Answer, Error> {
+        let request = self.request(call, credentials)?;
         let deadline = tokio::time::Instant::now().checked_add(TIME);
         let deadline = deadline.unwrap_or_else(tokio::time::Instant::now);
         match &self.place {
@@ -245,7 +287,11 @@ impl Client {
         }
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<hyper::Request<Full<Bytes>>, Error> {
+    fn request(
+        &self,
+        call: &Call<'_>,
+        credentials: Option<&Credentials>,
+    ) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let host = match &self.place {
             Place::Tcp(host) | Place::Tls(host, _) => host.as_str(),
             Place::Socket(_) => "localhost",
@@ -254,7 +300,7 @@ impl Client {
         if let Some(kind) = call.content_type {
             headers.push(("content-type".to_owned(), kind.to_owned()));
         }
-        match &self.credentials {
+        match credentials {
             Some(credentials) => {
                 let signed = sign::Request {
                     method: call.method,

@@ -83,6 +83,7 @@ mod error;
 pub mod files;
 mod forwarded;
 pub mod http;
+mod proved;
 mod service;
 pub mod sign;
 mod tls;

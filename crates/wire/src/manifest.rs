@@ -3,7 +3,8 @@
 use iam::command::Manifest;
 use iam::offered::OfferedPolicy;
 use iam::rows::{
-    Callback, DeletionRule, Documents, PermissionsPolicy, SuffixRule, Template, UsageSource,
+    Callback, DeletionRule, Documents, PermissionsPolicy, ServiceIdentity, SuffixRule, Template,
+    UsageSource,
 };
 use iam::text::*;
 use iam::trigger::Trigger;
@@ -34,6 +35,9 @@ pub struct ManifestText {
     /// Where it is asked whether its roles are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
+    /// What proves it beside its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<ServiceIdentity>>,
     /// What it may call onward in its callers' names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<ForwardText>,
@@ -141,6 +145,7 @@ pub fn check(read: &ManifestText) -> Result<Manifest, String> {
         regions: read.regions.iter().map(|r| field("regions", r)).collect::<Result<_, _>>()?,
         usage: read.usage,
         callback: read.callback.clone(),
+        identity: read.identity.clone(),
         roles,
         policies,
         service,
@@ -265,6 +270,7 @@ pub fn show(service: &iam::rows::Service) -> ManifestText {
         regions: service.regions.iter().map(ToString::to_string).collect(),
         usage: service.usage,
         callback: service.callback.clone(),
+        identity: service.identity.clone(),
         forward: (service.forward != Documents::default()).then_some(forward),
         roles: roles.collect(),
         policies: policies.collect(),

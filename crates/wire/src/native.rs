@@ -15,6 +15,7 @@ use iam::command::*;
 use iam::error::Error;
 use iam::output::*;
 use iam::rows::*;
+use iam::seal::Secret;
 use iam::text::*;
 use policy::{Dialect, Effect};
 use serde::Deserialize;
@@ -72,11 +73,13 @@ pub struct Native {
     pub forwarded: Option<Forwarded>,
     /// What is wanted of the trail.
     pub trail: Option<TrailQuery>,
+    /// The token with which a service proves itself.
+    pub token: Option<Secret>,
 }
 
 impl From<Command> for Native {
     fn from(command: Command) -> Self {
-        Self { command, forwarded: None, trail: None }
+        Self { command, forwarded: None, trail: None, token: None }
     }
 }
 
@@ -172,6 +175,14 @@ struct ShowService {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct OpenSession {
+    service: ServiceName,
+    #[serde(default)]
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CreateAccount {
     #[serde(default)]
     id: Option<AccountId>,
@@ -263,25 +274,21 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
                 context: context.collect(),
             };
             Native {
-                command: Command::AuthorizeRequest(Box::new(question)),
                 forwarded: Some(ask.forwarded),
-                trail: None,
+                ..Command::AuthorizeRequest(Box::new(question)).into()
             }
         }
         "/v1/slr/ensure" => {
             let ask: Ensure = read(body)?;
+            let (principal, suffix) = (ask.principal, ask.suffix);
             Native {
-                command: Command::EnsureServiceLinkedRole {
-                    principal: ask.principal,
-                    suffix: ask.suffix,
-                },
                 forwarded: Some(ask.forwarded),
-                trail: None,
+                ..Command::EnsureServiceLinkedRole { principal, suffix }.into()
             }
         }
         "/v1/forward-access" => {
             let OnlyForwarded { forwarded } = read(body)?;
-            Native { command: Command::ForwardAccess, forwarded: Some(forwarded), trail: None }
+            Native { forwarded: Some(forwarded), ..Command::ForwardAccess.into() }
         }
         "/v1/slr/introduce" => {
             let Introduce { account, principal } = read(body)?;
@@ -344,6 +351,11 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
                 .map_err(|text| Fault::new("ValidationError", 400, text))?;
             Command::RegisterService { token: ask.token, manifest: Box::new(manifest) }.into()
         }
+        "/v1/services/session" => {
+            let OpenSession { service, token } = read(body)?;
+            let token = token.map(Secret::new);
+            Native { token, ..Command::CreateServiceSession { service }.into() }
+        }
         "/v1/services/list" => {
             read::<Nothing>(body)?;
             Command::ListServices.into()
@@ -361,11 +373,11 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
         }
         "/v1/trail" => {
             let trail = Some(read::<TrailQuery>(body)?);
-            Native { command: Command::LookupEvents, forwarded: None, trail }
+            Native { trail, ..Command::LookupEvents.into() }
         }
         _ => {
             let trail = Some(read::<TrailQuery>(body)?);
-            Native { command: Command::ReadTrail, forwarded: None, trail }
+            Native { trail, ..Command::ReadTrail.into() }
         }
     })
 }
@@ -394,6 +406,7 @@ const PATHS: &[&str] = &[
     "/v1/usage/reconcile",
     "/v1/services/enrol",
     "/v1/services/register",
+    "/v1/services/session",
     "/v1/services/list",
     "/v1/services/show",
     "/v1/accounts/create",

@@ -148,6 +148,7 @@ fn each_operation_has_its_name_and_those_who_may_call_it() {
             Guard::OwnService => "service",
             Guard::Operator => "operator",
             Guard::Enrolment => "enrolment",
+            Guard::Workload => "workload",
             Guard::Authenticated => "authenticated",
             Guard::Trust | Guard::System => panic!("{path} is not to be called"),
         };
@@ -155,7 +156,7 @@ fn each_operation_has_its_name_and_those_who_may_call_it() {
         let action = format!("{}:{}", Family::prefix(facts.family, Dialect::Aws), facts.name);
         let action = (facts.guard == Guard::Policy).then_some(json!(action));
         assert_eq!(described.get("x-linkrole-action"), action.as_ref(), "{path}");
-        let unsigned = matches!(facts.guard, Guard::Operator | Guard::Enrolment);
+        let unsigned = matches!(facts.guard, Guard::Operator | Guard::Enrolment | Guard::Workload);
         assert_eq!(described.get("security"), unsigned.then_some(&json!([])), "{path}");
     }
 }

@@ -13,8 +13,11 @@ mod credentials;
 mod decisions;
 mod deletion;
 mod groups;
+mod identity;
 mod linked;
 mod names;
+#[path = "../common/proved.rs"]
+mod proved;
 mod sessions;
 mod targets;
 mod tenants;

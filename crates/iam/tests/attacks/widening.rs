@@ -262,6 +262,7 @@ fn atk_f18_a_vendors_imported_policy_is_taken_and_nobody_holds_it() {
         forward: Documents::default(),
         usage: UsageSource::Sessions,
         callback: None,
+        identity: None,
         created_ms: 0,
     };
     world.ok(&Caller::System, Command::StockServices { services: Box::new(vec![fact]) });

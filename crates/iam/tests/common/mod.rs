@@ -182,6 +182,7 @@ pub fn manifest(service: &str, signing: &str, roles: Vec<Template>) -> Manifest 
         regions: BTreeSet::from([t("north-1"), t("south-1")]),
         usage: UsageSource::Registry,
         callback: None,
+        identity: (service == BACKUP).then(|| backup_identity().into()),
         forward: match service {
             BACKUP => Documents {
                 aws: Some(allow("storage:*", "*")),
@@ -192,6 +193,18 @@ pub fn manifest(service: &str, signing: &str, roles: Vec<Template>) -> Manifest 
         roles,
         policies: Vec::new(),
     }
+}
+
+/// What proves the service `backup`.
+pub fn backup_identity() -> ServiceIdentity {
+    let token = TokenIdentity {
+        issuer: Some(t("https://id.example.com")),
+        keys: None,
+        subject: "spiffe://example.org/backup".into(),
+        audience: "linkrole".into(),
+        certificates: BTreeSet::new(),
+    };
+    ServiceIdentity { token: Some(token), certificate: None }
 }
 
 pub fn no_paging() -> Paging {

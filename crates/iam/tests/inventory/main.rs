@@ -8,6 +8,8 @@
 mod asked;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/proved.rs"]
+mod proved;
 mod sample;
 
 use common::*;
@@ -17,6 +19,7 @@ use iam::error::Error;
 use iam::operations::{Guard, Operation};
 use iam::output::Output;
 use iam::rows::*;
+use proved::*;
 use sample::{Fixture, sample};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -32,16 +35,18 @@ enum Kind {
     RoleSession,
     LinkedSession,
     OwnService,
+    ServiceSession,
     OtherService,
     Operator,
     System,
     Anonymous,
     WebIdentity,
+    Workload,
     InactiveKey,
     OtherRoot,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
     Kind::Root,
     Kind::Admin,
     Kind::Builtin,
@@ -49,11 +54,13 @@ const KINDS: [Kind; 14] = [
     Kind::RoleSession,
     Kind::LinkedSession,
     Kind::OwnService,
+    Kind::ServiceSession,
     Kind::OtherService,
     Kind::Operator,
     Kind::System,
     Kind::Anonymous,
     Kind::WebIdentity,
+    Kind::Workload,
     Kind::InactiveKey,
     Kind::OtherRoot,
 ];
@@ -67,11 +74,13 @@ fn caller(fixture: &Fixture, kind: Kind) -> Caller {
         Kind::RoleSession => fixture.role_session.clone(),
         Kind::LinkedSession => fixture.linked_session.clone(),
         Kind::OwnService => fixture.people.backup.clone(),
+        Kind::ServiceSession => fixture.service_session.clone(),
         Kind::OtherService => fixture.people.other.clone(),
         Kind::Operator => Caller::Operator,
         Kind::System => Caller::System,
         Kind::Anonymous => Caller::Anonymous,
         Kind::WebIdentity => Caller::Federated(web_token()),
+        Kind::Workload => Caller::Workload(backup_workload().into()),
         Kind::InactiveKey => fixture.inactive.clone(),
         Kind::OtherRoot => fixture.people.other_root.clone(),
     }
@@ -109,9 +118,14 @@ fn promised(guard: Guard, kind: Kind) -> Verdict {
         Guard::Policy => {
             matches!(kind, Kind::Root | Kind::Admin | Kind::Builtin | Kind::OtherRoot)
         }
-        Guard::Authenticated => !matches!(kind, Kind::Anonymous | Kind::WebIdentity),
+        Guard::Authenticated => {
+            !matches!(kind, Kind::Anonymous | Kind::WebIdentity | Kind::Workload)
+        }
         Guard::Trust => matches!(kind, Kind::Admin | Kind::Builtin),
-        Guard::OwnService => matches!(kind, Kind::OwnService | Kind::OtherService),
+        Guard::OwnService => {
+            matches!(kind, Kind::OwnService | Kind::ServiceSession | Kind::OtherService)
+        }
+        Guard::Workload => kind == Kind::Workload,
         Guard::Operator => kind == Kind::Operator,
         Guard::Enrolment => matches!(kind, Kind::Operator | Kind::Anonymous),
         Guard::System => kind == Kind::System,
@@ -229,6 +243,7 @@ fn every_sample_is_a_call_that_works_for_whom_it_is_meant() {
             Guard::Policy => Kind::Root,
             Guard::Authenticated | Guard::Trust => Kind::Admin,
             Guard::OwnService => Kind::OwnService,
+            Guard::Workload => Kind::Workload,
             Guard::Operator => Kind::Operator,
             Guard::Enrolment => Kind::Anonymous,
             Guard::System => Kind::System,
@@ -282,7 +297,7 @@ fn atk_f01_atk_f03_only_the_own_service_assumes_a_service_linked_role() {
         let ask = Command::AssumeRole(Box::new(assume(&arn)));
         let (_, outcome) = one(&fixture, &caller(&fixture, kind), ask);
         let expected = match kind {
-            Kind::OwnService => Verdict::Passes,
+            Kind::OwnService | Kind::ServiceSession => Verdict::Passes,
             Kind::InactiveKey => Verdict::NoCredentials,
             _ => Verdict::Denied,
         };

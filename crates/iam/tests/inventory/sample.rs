@@ -2,6 +2,7 @@
 
 use crate::asked::*;
 use crate::common::*;
+use crate::proved::*;
 use iam::callback::{self, Answer};
 use iam::caller::Caller;
 use iam::command::*;
@@ -21,6 +22,7 @@ pub struct Fixture {
     pub inactive: Caller,
     pub role_session: Caller,
     pub linked_session: Caller,
+    pub service_session: Caller,
     /// The key of the user `keyed`.
     key: KeyId,
     /// A task that waits for a worker.
@@ -107,6 +109,8 @@ impl Fixture {
         world.linked(&root, BACKUP);
         let arn = linked_arn(A, BACKUP, BACKUP_ROLE);
         let linked_session = world.assume(&people.backup, assume(&arn)).unwrap();
+        let output = world.ok(&Caller::Workload(backup_workload().into()), open_session(BACKUP));
+        let service_session = world.session(output);
         world.ok(&people.backup, register(A, BACKUP_ROLE, "vault-1"));
         world.linked(&root, VAULT);
         let task = world.submit(&root, VAULT_ROLE);
@@ -122,6 +126,7 @@ impl Fixture {
             forward: Documents::default(),
             usage: UsageSource::Sessions,
             callback: None,
+            identity: None,
             created_ms: 0,
         };
         world.ok(&Caller::System, Command::StockServices { services: Box::new(vec![fact]) });
@@ -152,6 +157,7 @@ impl Fixture {
             inactive,
             role_session,
             linked_session,
+            service_session,
             key,
             task,
             token,
@@ -437,6 +443,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::ListUsage => C::ListUsage { target: own_role() },
         O::RetireServiceLinkedRole => C::RetireServiceLinkedRole { target: own_role() },
         O::ReleaseSessions => C::ReleaseSessions { target: own_role() },
+        O::CreateServiceSession => open_session(BACKUP),
         O::EnrolService => C::EnrolService { service: t("next.example.com"), callback: None },
         O::RegisterService => C::RegisterService {
             token: Some(fixture.token.clone()),

@@ -1,6 +1,6 @@
 //! `linkrole agent`: credentials of a role for programs that know nothing of linkrole.
 //!
-//! It holds the one key of a node, opens sessions of one role and hands them out on loopback, as the clouds' own
+//! It holds the one key of a node, or shows the token that its surroundings gave it, opens sessions of one role and hands them out on loopback, as the clouds' own
 //! agents do: to AWS's clients as container credentials, to Alibaba Cloud's as a credentials URI. With `--once` it
 //! prints one session for `credential_process` and ends. A session is replaced when half of its time has passed.
 
@@ -37,6 +37,12 @@ pub struct AgentArgs {
     /// The key's file, as the SDK of linked services writes it; that of the environment unless given
     #[arg(long)]
     credentials: Option<PathBuf>,
+    /// A file with a token that proves a linked service, instead of a key; read anew when it is needed
+    #[arg(long, requires = "service", conflicts_with = "credentials", value_name = "FILE")]
+    identity_token: Option<PathBuf>,
+    /// The linked service that the token proves
+    #[arg(long, requires = "identity_token", value_name = "NAME")]
+    service: Option<String>,
     /// Keep what a program has to present in this file, mode 600, from one start to the next
     #[arg(long)]
     token_file: Option<PathBuf>,
@@ -49,15 +55,7 @@ pub struct AgentArgs {
 
 /// Carries out the command.
 pub fn run(args: &AgentArgs) -> Result<(), String> {
-    let credentials = match &args.credentials {
-        Some(file) => Credentials::load(file)
-            .map_err(|e| e.to_string())?
-            .ok_or_else(|| format!("{}: there is no such file", file.display()))?,
-        None => super::remote::environment().ok_or(
-            "no access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with --credentials",
-        )?,
-    };
-    let client = super::remote::client(&args.endpoint.endpoint, Some(credentials))?;
+    let client = client(args)?;
     let (role, name) = (args.role.clone(), args.session.clone());
     let source = Source { client, role, name, duration_s: args.duration };
     super::runtime()?.block_on(async {
@@ -67,6 +65,23 @@ pub fn run(args: &AgentArgs) -> Result<(), String> {
         }
         serve(args, source).await
     })
+}
+
+/// A client with the key of the node, or with the token in its stead.
+fn client(args: &AgentArgs) -> Result<Client, String> {
+    let endpoint = &args.endpoint.endpoint;
+    if let (Some(file), Some(service)) = (&args.identity_token, &args.service) {
+        return super::remote::believed(Client::by_token(endpoint, service, file));
+    }
+    let credentials = match &args.credentials {
+        Some(file) => Credentials::load(file)
+            .map_err(|e| e.to_string())?
+            .ok_or_else(|| format!("{}: there is no such file", file.display()))?,
+        None => super::remote::environment().ok_or(
+            "no access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with --credentials or --identity-token",
+        )?,
+    };
+    super::remote::client(endpoint, Some(credentials))
 }
 
 async fn serve(args: &AgentArgs, source: Source) -> Result<(), String> {

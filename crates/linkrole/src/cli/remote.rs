@@ -76,7 +76,12 @@ pub fn environment() -> Option<Credentials> {
 /// A server at an address, believed as the environment says: `AWS_CA_BUNDLE` names a file of certificates, as it does
 /// for AWS's clients; without it the machine's authorities count.
 pub fn client(endpoint: &str, credentials: Option<Credentials>) -> Result<Client, String> {
-    let client = Client::tcp(endpoint, credentials).map_err(|e| e.to_string())?;
+    believed(Client::tcp(endpoint, credentials))
+}
+
+/// A client that believes its server as the environment says.
+pub fn believed(client: Result<Client, sdk::Error>) -> Result<Client, String> {
+    let client = client.map_err(|e| e.to_string())?;
     match std::env::var_os("AWS_CA_BUNDLE").filter(|file| !file.is_empty()) {
         Some(file) => client.trusting(Path::new(&file)).map_err(|e| e.to_string()),
         None => Ok(client),

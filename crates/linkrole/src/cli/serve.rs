@@ -50,6 +50,9 @@ pub struct ServeArgs {
     /// The key of the certificate, in a PEM file
     #[arg(long, requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// Take certificates that an authority in this PEM file vouches for as proof of a linked service, beside tokens
+    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
+    client_authorities: Option<PathBuf>,
     /// Speak plain HTTP beyond loopback, behind a proxy that speaks TLS
     #[arg(long)]
     insecure_http: bool,
@@ -77,6 +80,8 @@ struct ConfigFile {
     tls_certificate: Option<PathBuf>,
     /// The key of the certificate.
     tls_key: Option<PathBuf>,
+    /// Authorities whose certificates prove linked services.
+    client_authorities: Option<PathBuf>,
     /// Whether plain HTTP is spoken beyond loopback.
     #[serde(default)]
     insecure_http: bool,
@@ -165,8 +170,15 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
     let listen = args.listen.or(config.listen).unwrap_or(usual);
     let plain_is_meant = args.insecure_http || config.insecure_http;
     let files = (args.tls_certificate.or(config.tls_certificate), args.tls_key.or(config.tls_key));
+    let authorities = args.client_authorities.or(config.client_authorities);
     let tls = match &files {
-        (Some(chain), Some(key)) => Some(crate::tls::of_files(chain, key)?),
+        (Some(chain), Some(key)) => Some(crate::tls::of_files(chain, key, authorities.as_deref())?),
+        (None, None) if authorities.is_some() => {
+            return Err(
+                "clients show certificates in TLS: give `--tls-certificate` and `--tls-key` too"
+                    .into(),
+            );
+        }
         (None, None) => None,
         _ => return Err("TLS needs both a certificate and its key; one of them is missing".into()),
     };

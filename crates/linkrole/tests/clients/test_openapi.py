@@ -11,10 +11,12 @@ import tomllib
 import unittest
 
 import jsonschema
-from harness import Case, Keys, allow
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+
+from harness import Case, Keys, allow
+from issuer import Issuer
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 BASE = "http://described/v1/"
@@ -79,7 +81,7 @@ class Described(Case):
     def wrong(self, described):
         """Somebody whom no such operation is for, with the code of the refusal."""
         return {"service": (self.server.admin, "AccessDenied"), "account": (self.nobody, "AccessDenied"),
-                "operator": (self.server.admin, "AccessDenied"), "enrolment": (None, "EnrolmentRefused"),
+                "operator": (self.server.admin, "AccessDenied"), "enrolment": (None, "EnrolmentRefused"), "workload": (None, "IdentityRefused"),
                 "authenticated": (None, "MissingAuthenticationToken")}[described["tags"][0]]
 
     def drive(self, operation, who, **body):
@@ -184,11 +186,16 @@ class Described(Case):
         grown["role"][0]["policy"] = allow("iam:ListUsers", "iam:ListRoles")
         grown["role"].append({"principal": index, "name": f"I{self.word}", "policy_name": f"I{self.word}P",
                               "policy": allow("iam:ListRoles")})
+        issuer = Issuer(self)
+        grown["identity"] = {"token": {"issuer": issuer.url, "subject": "me", "audience": "linkrole",
+                                       "certificates": [issuer.pin]}}
         grown["policy"] = [{"name": f"P{self.word}FullAccess", "policy": allow(f"{self.word}:*")}]
         self.assertTrue(self.drive("DiffService", "operator", manifest=grown)["changed"])
         self.drive("ExportCatalog", "operator", after=self.principal[:-1])
         self.drive("UpdateService", "operator", manifest=grown)
         self.drive("AcceptServiceUpdate", self.server.admin, role=self.role)
+        self.drive("CreateServiceSession", None, service=self.principal,
+                   token=issuer.token(sub="me", aud="linkrole"))
         return self.drive("IntroduceServiceLinkedRole", keys, account=self.account, principal=index)["role"]
 
     def use_and_delete(self, keys, role):

@@ -219,6 +219,7 @@ pub fn fault(operation: Operation, error: &Error) -> Fault {
         }
         // ours: what follows has no vendor's text
         Error::EnrolmentRefused => Fault::new("EnrolmentRefused", 403, "The token is refused."),
+        Error::IdentityRefused(why) => Fault::new("IdentityRefused", 403, why.clone()),
         Error::Taken { what, name } => {
             Fault::new("EntityAlreadyExists", 409, format!("The {what} {name} is taken."))
         }

@@ -184,6 +184,11 @@ pub fn fault(error: &Error) -> Fault {
             403,
             "The enrolment token is unknown, used, of another service, or has ended; ask the operator for a new one.",
         ),
+        Error::IdentityRefused(why) => Fault::new(
+            "IdentityRefused",
+            403,
+            format!("What was shown does not prove the service: {why}."),
+        ),
         Error::Taken { what, name } => Fault::new(
             "Taken",
             409,
