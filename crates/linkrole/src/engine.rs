@@ -6,6 +6,7 @@
 //! doubt about the store the engine takes no more writes and says so to the process.
 
 use crate::clock::{Clock, random};
+use crate::look_up::terms;
 use arc_swap::ArcSwap;
 use iam::audit::Event;
 use iam::caller::{Call, Caller, Source};
@@ -54,6 +55,8 @@ pub struct Engine<S> {
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
     pub failed: Notify,
+    /// Whether every read of a known caller is kept in the trail, too.
+    pub records_reads: AtomicBool,
     broken: AtomicBool,
     panics: AtomicU64,
 }
@@ -104,6 +107,7 @@ impl<S: Store> Engine<S> {
             uses: Mutex::default(),
             changed: Notify::new(),
             failed: Notify::new(),
+            records_reads: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
@@ -147,7 +151,7 @@ impl<S: Store> Engine<S> {
             let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
                 return Err(Error::Internal("a call panicked"));
             };
-            if handled.event.denied {
+            if handled.event.denied || (self.keeps_reads() && is_known(&call.caller)) {
                 let (done, kept) = oneshot::channel();
                 let job = Job::Record(Box::new(handled.event), done);
                 if self.queue.send(job).await.is_ok() {
@@ -161,6 +165,10 @@ impl<S: Store> Engine<S> {
             return Err(Error::Internal("the writer has ended"));
         }
         answer.await.unwrap_or(Err(Error::Internal("the writer has ended")))
+    }
+
+    fn keeps_reads(&self) -> bool {
+        self.records_reads.load(Ordering::Relaxed)
     }
 
     /// Runs a call of the server itself.
@@ -214,6 +222,11 @@ impl<S: Store> Engine<S> {
         self.store.entries(query).await.map_err(|e| e.to_string())
     }
 
+    /// The position of the trail's first entry that is still there.
+    pub async fn first_entry(&self) -> Result<u64, String> {
+        self.store.first_entry().await.map_err(|e| e.to_string())
+    }
+
     /// Runs a call. One that panics is counted and answered as a fault; it changes nothing.
     fn run_caught(&self, state: &State, call: &Call) -> Option<Handled> {
         let handled = catch_unwind(AssertUnwindSafe(|| self.run(state, call)));
@@ -228,8 +241,19 @@ impl<S: Store> Engine<S> {
         let mut source = random;
         let mut env =
             Env { now_ms: self.clock.now_ms(), random: &mut source, keyring: &self.keyring };
-        handle(state, call, &mut env)
+        let mut handled = handle(state, call, &mut env);
+        // The core knows no texts; the trail is to say what the caller was told.
+        if let Err(error) = &handled.outcome {
+            handled.event.told = Some(wire::trail::told(call, handled.event.dialect, error));
+        }
+        handled
     }
+}
+
+/// Whether a caller is one whose vain attempts are kept. A stranger must not be able to fill the
+/// disk, and a stale step of a worker is no news.
+fn is_known(caller: &Caller) -> bool {
+    !matches!(caller, Caller::System | Caller::Anonymous)
 }
 
 impl<S> Engine<S> {
@@ -318,10 +342,7 @@ impl<S: Store> Writer<S> {
             batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
             return;
         };
-        // What a known caller tried and did not get is kept too. A stranger must not be able to fill
-        // the disk, and a stale step of a worker is no news.
-        let known = !matches!(call.caller, Caller::System | Caller::Anonymous);
-        let keep = handled.outcome.is_ok() || known || !handled.changes.is_empty();
+        let keep = handled.outcome.is_ok() || is_known(&call.caller) || !handled.changes.is_empty();
         if keep {
             match entry(&handled.event, &handled.changes) {
                 Some(entry) => batch.entries.push(entry),
@@ -385,7 +406,7 @@ impl<S: Store> Writer<S> {
         }
         let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>();
         let changes = changes.ok_or("a row was not written")?;
-        let entry = Entry { record: b"{}".to_vec(), changes };
+        let entry = Entry { record: b"{}".to_vec(), changes, ..Entry::default() };
         self.revision =
             self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
         *state = fresh;
@@ -397,7 +418,7 @@ impl<S: Store> Writer<S> {
 fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
     let record = serde_json::to_vec(event).ok()?;
     let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>()?;
-    Some(Entry { record, changes })
+    Some(Entry { record, terms: terms(event), changes })
 }
 
 fn row_change(change: &Change) -> Option<store::RowChange> {

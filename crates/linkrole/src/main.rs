@@ -14,6 +14,7 @@ mod issuers;
 mod jwt;
 mod keys;
 mod listener;
+mod look_up;
 mod merkle;
 mod node;
 mod outward;

@@ -76,7 +76,7 @@ impl Witness {
     /// Reads the entries that came.
     async fn catch_up<S: Store>(&mut self, engine: &Engine<S>) {
         loop {
-            let query = EntryQuery { from: self.tree.size() + 1, limit: 500, backwards: false };
+            let query = EntryQuery::forwards(self.tree.size() + 1, 500);
             let page = match engine.entries(&query).await {
                 Ok(page) => page,
                 Err(why) => return tracing::error!(why, "the trail was not read for a checkpoint"),

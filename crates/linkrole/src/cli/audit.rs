@@ -127,7 +127,7 @@ pub fn row(entry: &Value) -> Vec<String> {
     vec![
         text("/time"),
         text("/actor/name"),
-        text("/actor/invoked_by"),
+        if text("/asked_by").is_empty() { text("/actor/invoked_by") } else { text("/asked_by") },
         text("/operation"),
         outcome,
         on,

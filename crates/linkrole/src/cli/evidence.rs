@@ -28,7 +28,7 @@ async fn entries(
 ) -> Result<(), String> {
     let mut from = Some(from);
     while let Some(at) = from {
-        let query = EntryQuery { from: at, limit: 1_000, backwards: false };
+        let query = EntryQuery::forwards(at, 1_000);
         let page = store.entries(&query).await.map_err(|e| e.to_string())?;
         for entry in &page.entries {
             if !each(entry.position, &entry.record)? {

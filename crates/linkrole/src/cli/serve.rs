@@ -68,6 +68,9 @@ pub struct ServeArgs {
     /// Write the signed checkpoints of the trail to this file, too, which is best kept on another machine
     #[arg(long, value_name = "FILE")]
     checkpoints: Option<PathBuf>,
+    /// Keep every read of a known caller in the trail, too; without, only those that are refused
+    #[arg(long)]
+    record_reads: bool,
 }
 
 /// What the settings file may say.
@@ -93,6 +96,9 @@ struct ConfigFile {
     callback_network: Vec<IpNet>,
     /// A file outside to which checkpoints of the trail are written, too.
     checkpoints: Option<PathBuf>,
+    /// Whether reads are kept in the trail, too.
+    #[serde(default)]
+    record_reads: bool,
     /// Whether the clouds' own services are known too.
     #[serde(default)]
     vendor_services: bool,
@@ -199,6 +205,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             auth: Auth::Enforce,
             private_issuers: args.private_issuers || config.private_issuers,
             callback_networks: [args.callback_network, config.callback_network].concat(),
+            records_reads: args.record_reads || config.record_reads,
             witness: Some(Witness::open(&directory, args.checkpoints.or(config.checkpoints))?),
             reset: None,
             inject: crate::inject::Inject::default(),
