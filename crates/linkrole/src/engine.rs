@@ -227,6 +227,11 @@ impl<S: Store> Engine<S> {
         self.store.first_entry().await.map_err(|e| e.to_string())
     }
 
+    /// Forgets entries of the trail before a position, as far as whole segments lie there.
+    pub async fn forget(&self, before: u64) -> Result<u64, String> {
+        self.store.forget(before).await.map_err(|e| e.to_string())
+    }
+
     /// Runs a call. One that panics is counted and answered as a fault; it changes nothing.
     fn run_caught(&self, state: &State, call: &Call) -> Option<Handled> {
         let handled = catch_unwind(AssertUnwindSafe(|| self.run(state, call)));

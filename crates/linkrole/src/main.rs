@@ -4,6 +4,7 @@
 //! The way of a request: `listener` (sockets, limits) → `server` (dialect, authentication) →
 //! `engine` (snapshot or writer) → `iam::handle`. Rules are in `iam`, texts in `wire`.
 
+mod archive;
 mod callbacks;
 mod checkpoint;
 mod cli;

@@ -197,7 +197,7 @@ fn of_service(resource: &str) -> Option<(String, String)> {
 }
 
 /// An event in the vendor's shape. [src: ALIBABA.md 14.2]
-fn event(account: &AccountId, event: &Event) -> Value {
+pub fn event(account: &AccountId, event: &Event) -> Value {
     let Called { service, version, name, host } = called(event);
     let mut parameters: Map<String, Value> =
         event.params.iter().map(|(name, value)| (parameter(name), json!(value))).collect();
