@@ -7,6 +7,7 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::proved::Proved;
 use crate::sign::{self, percent_encode};
+use crate::sign_acs;
 use crate::tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -188,11 +189,7 @@ impl Client {
                 return Err(Error::Argument(text));
             }
         };
-        let params = params.iter().copied().chain([("Version", version)]);
-        let parts: Vec<String> = params
-            .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
-            .collect();
-        let body = parts.join("&");
+        let body = query_of(params.iter().copied().chain([("Version", version)]));
         let call = Call {
             method: "POST",
             path: "/",
@@ -240,26 +237,54 @@ impl Client {
     ///
     /// Errors: [`Error::Unreachable`], [`Error::Broken`], [`Error::Argument`].
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        let credentials = match &self.signer {
-            Signer::Nobody => None,
-            Signer::Key(key) => Some(key.clone()),
-            Signer::Proved(proved) => Some(proved.credentials(&self.unsigned()).await?),
-        };
-        let answer = self.send_signed(call, credentials.as_deref()).await?;
-        if let (Signer::Proved(proved), Some(used), 403) =
-            (&self.signer, &credentials, answer.status)
-        {
-            proved.forget(used).await;
-        }
+        let credentials = self.credentials().await?;
+        let answer = self.deliver(self.request(call, credentials.as_deref())?).await?;
+        self.learn(credentials.as_ref(), &answer).await;
         Ok(answer)
     }
 
-    async fn send_signed(
+    /// Calls an operation in the RPC style of Alibaba Cloud, its parameters in the query, signed with version 3.
+    /// Takes any answer.
+    ///
+    /// Errors: as [`Client::send`]; [`Error::Argument`] without credentials.
+    pub async fn rpc(
         &self,
-        call: &Call<'_>,
-        credentials: Option<&Credentials>,
+        version: &str,
+        action: &str,
+        params: &[(&str, &str)],
     ) -> Result<Answer, Error> {
-        let request = self.request(call, credentials)?;
+        let credentials = self.credentials().await?;
+        let Some(signing) = credentials.as_deref() else {
+            let text = format!("expected credentials to sign {action} with; found none");
+            return Err(Error::Argument(text));
+        };
+        let query = query_of(params.iter().copied());
+        let signed = sign_acs::Request { host: self.host(), version, action, query: &query };
+        let nonce = clock::nonce().map_err(|e| {
+            Error::Argument(format!("expected random bytes from the system; found: {e}"))
+        })?;
+        let headers = sign_acs::sign(&signed, signing, clock::now(), &nonce);
+        let answer = self.deliver(built("POST", "/", &query, headers, b"")?).await?;
+        self.learn(credentials.as_ref(), &answer).await;
+        Ok(answer)
+    }
+
+    async fn credentials(&self) -> Result<Option<Arc<Credentials>>, Error> {
+        match &self.signer {
+            Signer::Nobody => Ok(None),
+            Signer::Key(key) => Ok(Some(key.clone())),
+            Signer::Proved(proved) => Ok(Some(proved.credentials(&self.unsigned()).await?)),
+        }
+    }
+
+    /// What a refusal may say of credentials that were proved for.
+    async fn learn(&self, used: Option<&Arc<Credentials>>, answer: &Answer) {
+        if let (Signer::Proved(proved), Some(used), 403) = (&self.signer, used, answer.status) {
+            proved.forget(used).await;
+        }
+    }
+
+    async fn deliver(&self, request: hyper::Request<Full<Bytes>>) -> Result<Answer, Error> {
         let deadline = tokio::time::Instant::now().checked_add(TIME);
         let deadline = deadline.unwrap_or_else(tokio::time::Instant::now);
         match &self.place {
@@ -292,10 +317,7 @@ impl Client {
         call: &Call<'_>,
         credentials: Option<&Credentials>,
     ) -> Result<hyper::Request<Full<Bytes>>, Error> {
-        let host = match &self.place {
-            Place::Tcp(host) | Place::Tls(host, _) => host.as_str(),
-            Place::Socket(_) => "localhost",
-        };
+        let host = self.host();
         let mut headers: Vec<(String, String)> = Vec::new();
         if let Some(kind) = call.content_type {
             headers.push(("content-type".to_owned(), kind.to_owned()));
@@ -315,20 +337,15 @@ impl Client {
             }
             None => headers.push(("host".to_owned(), host.to_owned())),
         }
-        let target = match call.query {
-            "" => call.path.to_owned(),
-            query => format!("{}?{query}", call.path),
-        };
-        let mut request = hyper::Request::builder()
-            .method(call.method)
-            .uri(target)
-            .header("user-agent", concat!("linkrole-sdk/", env!("CARGO_PKG_VERSION")));
-        for (name, value) in headers {
-            request = request.header(name, value);
+        built(call.method, call.path, call.query, headers, call.body)
+    }
+
+    /// The host with its port, as the `host` header says it.
+    fn host(&self) -> &str {
+        match &self.place {
+            Place::Tcp(host) | Place::Tls(host, _) => host.as_str(),
+            Place::Socket(_) => "localhost",
         }
-        request.body(Full::new(Bytes::copy_from_slice(call.body))).map_err(|e| {
-            Error::Argument(format!("{} {} cannot be sent: {e}", call.method, call.path))
-        })
     }
 
     async fn connected<T>(
@@ -378,6 +395,37 @@ impl Client {
             Place::Socket(path) => path.display().to_string(),
         }
     }
+}
+
+/// Parameters as a query or a form.
+fn query_of<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let parts: Vec<String> = params
+        .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
+        .collect();
+    parts.join("&")
+}
+
+fn built(
+    method: &str,
+    path: &str,
+    query: &str,
+    headers: Vec<(String, String)>,
+    body: &[u8],
+) -> Result<hyper::Request<Full<Bytes>>, Error> {
+    let target = match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    };
+    let mut request = hyper::Request::builder()
+        .method(method)
+        .uri(target)
+        .header("user-agent", concat!("linkrole-sdk/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    request
+        .body(Full::new(Bytes::copy_from_slice(body)))
+        .map_err(|e| Error::Argument(format!("{method} {path} cannot be sent: {e}")))
 }
 
 /// The bare host, and the address to connect to; without a port it is that of the scheme.

@@ -1,4 +1,5 @@
-//! The only place of this crate that reads the clock; a signature carries the time it was made.
+//! The only place of this crate that reads the clock and draws random bytes; a signature carries the time it
+//! was made, and one of Alibaba Cloud's a nonce.
 
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -12,4 +13,13 @@ pub(crate) fn now() -> OffsetDateTime {
 pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
     let form = format_description!("[year][month][day]T[hour][minute][second]Z");
     Some(PrimitiveDateTime::parse(text, form).ok()?.assume_utc())
+}
+
+/// A text that was never drawn before.
+///
+/// Errors: what the system's random source says.
+pub(crate) fn nonce() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

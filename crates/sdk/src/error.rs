@@ -106,8 +106,16 @@ impl Error {
 
 fn of_json(status: u16, text: &str) -> Option<Refusal> {
     let body: Value = serde_json::from_str(text).ok()?;
-    let error = body.get("error")?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let Some(error) = body.get("error") else {
+        // As Alibaba Cloud's services say it.
+        return Some(Refusal {
+            status,
+            code: text(body.get("Code"))?,
+            message: text(body.get("Message")).unwrap_or_default(),
+            request_id: text(body.get("RequestId")),
+        });
+    };
     Some(Refusal {
         status,
         code: text(error.get("code"))?,
@@ -145,6 +153,11 @@ mod tests {
         let refusal = error.refusal().unwrap();
         assert_eq!((refusal.code.as_str(), refusal.message.as_str()), ("NoSuchEntity", "a & b"));
         assert_eq!(refusal.request_id.as_deref(), Some("r2"));
+        let rpc = br#"{"RequestId":"R3","HostId":"h","Code":"NoPermission","Message":"no"}"#;
+        assert_eq!(
+            Error::refused(403, rpc).to_string(),
+            "expected success; the answer was 403 NoPermission: no (request R3)"
+        );
         let error = Error::refused(413, b"the body is larger than 1 MiB\n");
         assert_eq!(error.refusal().unwrap().message, "the body is larger than 1 MiB");
     }

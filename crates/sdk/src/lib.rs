@@ -86,6 +86,7 @@ pub mod http;
 mod proved;
 mod service;
 pub mod sign;
+pub mod sign_acs;
 mod tls;
 mod xml;
 

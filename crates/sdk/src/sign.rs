@@ -128,7 +128,7 @@ fn canonical_path(path: &str) -> String {
 }
 
 /// The parameters decoded, encoded again in the one way, and sorted.
-fn canonical_query(query: &str) -> String {
+pub(crate) fn canonical_query(query: &str) -> String {
     let again = |text: &str| match decode(text, true) {
         Some(bytes) => encode(&bytes),
         None => percent_encode(text),
