@@ -4,7 +4,7 @@
 //! vendors shape it, and where it is kept.
 
 use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
-use crate::command::{Command, Tagged};
+use crate::command::{AccessOf, Command, ReportOf, ReportTarget, Tagged};
 use crate::error::Error;
 use crate::output::Output;
 use crate::rows::RoleKind;
@@ -31,6 +31,9 @@ pub struct Actor {
     /// The access key used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Of a session that a key opened: that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_with: Option<String>,
     /// The user's or role's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
@@ -260,10 +263,12 @@ fn described(me: &Identity) -> Actor {
     if let Some(via) = me.via() {
         actor.invoked_by = Some(via.to_string());
     }
-    if let Some(session) = &me.session
-        && matches!(session.subject, Subject::Role { .. })
-    {
-        actor.issued_ms = Some(session.issued_ms);
+    match me.session.as_ref().map(|session| (session, &session.subject)) {
+        Some((session, Subject::Role { .. })) => actor.issued_ms = Some(session.issued_ms),
+        Some((_, Subject::Root { key, .. } | Subject::User { key, .. })) => {
+            actor.opened_with = Some(key.to_string());
+        }
+        _ => {}
     }
     actor
 }
@@ -421,6 +426,25 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             user.iter().for_each(|u| put("userName", u));
             put("accessKeyId", key);
         }
+        C::GenerateServiceLastAccessedDetails { of, with_actions } => {
+            put_reported(of, &mut put);
+            put("granularity", if *with_actions { &"ACTION_LEVEL" } else { &"SERVICE_LEVEL" });
+        }
+        C::GetServiceLastAccessedDetails { job, .. } => put("jobId", job),
+        C::GetServiceLastAccessedDetailsWithEntities { job, service, .. } => {
+            put("jobId", job);
+            put("serviceNamespace", service);
+        }
+        C::ListPoliciesGrantingServiceAccess { of, services } => {
+            put_reported(of, &mut put);
+            put("serviceNamespaces", &list_text(services));
+        }
+        C::GetAccess { of } => match of {
+            AccessOf::Root(id) => put("accountId", id),
+            AccessOf::User(name) => put("userName", name),
+            AccessOf::Role(name) => put("roleName", name),
+            AccessOf::Key(key) => put("accessKeyId", key),
+        },
         C::GetAccessKeyLastUsed { key } | C::GetAccessKeyInfo { key } => put("accessKeyId", key),
         C::CreatePolicy { name, path, document, description, .. } => {
             put("policyName", name);
@@ -580,6 +604,15 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::Sweep => {}
     }
     all
+}
+
+fn put_reported(of: &ReportTarget, put: &mut impl FnMut(&str, &dyn ToString)) {
+    match &of.of {
+        ReportOf::User(name) => put("userName", name),
+        ReportOf::Group(name) => put("groupName", name),
+        ReportOf::Role(name) => put("roleName", name),
+        ReportOf::Policy(policy) => put("policyArn", &policy.text),
+    }
 }
 
 /// What bears tags, under the name that one of its kind has in requests.

@@ -8,18 +8,19 @@
 use crate::clock::{Clock, random};
 use crate::look_up::terms;
 use arc_swap::ArcSwap;
+use iam::access::Noted;
 use iam::audit::Event;
 use iam::caller::{Call, Caller, Source};
 use iam::command::Command;
 use iam::error::Error;
 use iam::handle::{Handled, handle};
 use iam::operations::Access;
+use iam::operations::Operation;
 use iam::output::Output;
-use iam::rows::{Change, LastUse, Row, Used};
+use iam::rows::{Change, Row};
 use iam::seal::Keyring;
 use iam::state::State;
 use iam::tx::Env;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,8 @@ enum Job {
     Call(Box<Call>, Reply),
     /// A read that was refused: nothing to run, but to be kept.
     Record(Box<Event>, oneshot::Sender<()>),
+    /// Stores what was used since the last time.
+    RecordUses(oneshot::Sender<()>),
     /// Empties a store in memory and puts these rows there.
     Reset(Vec<Row>, oneshot::Sender<Result<(), String>>),
     /// Ends the writer, once all that came before is done.
@@ -50,7 +53,8 @@ pub struct Engine<S> {
     clock: Arc<Clock>,
     snapshot: ArcSwap<State>,
     queue: mpsc::Sender<Job>,
-    uses: Mutex<BTreeMap<Used, LastUse>>,
+    /// What was used since that was last stored.
+    noted: Mutex<Noted>,
     /// Wakes the reconciler.
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
@@ -97,6 +101,7 @@ impl<S: Store> Engine<S> {
         {
             return Err("the master key is not the one this store was made with; put the right file in its place".into());
         }
+        let noted = lost_uses(&store).await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let engine = Arc::new(Self {
             store: Arc::new(store),
@@ -104,7 +109,7 @@ impl<S: Store> Engine<S> {
             clock,
             snapshot: ArcSwap::from_pointee(state),
             queue,
-            uses: Mutex::default(),
+            noted: Mutex::new(noted),
             changed: Notify::new(),
             failed: Notify::new(),
             records_reads: AtomicBool::new(false),
@@ -151,7 +156,11 @@ impl<S: Store> Engine<S> {
             let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
                 return Err(Error::Internal("a call panicked"));
             };
-            if handled.event.denied || (self.keeps_reads() && is_known(&call.caller)) {
+            // What is kept is noted when it is stored.
+            let keep = handled.event.denied || (self.keeps_reads() && is_known(&call.caller));
+            if !keep {
+                self.note(&handled.event);
+            } else {
                 let (done, kept) = oneshot::channel();
                 let job = Job::Record(Box::new(handled.event), done);
                 if self.queue.send(job).await.is_ok() {
@@ -173,15 +182,7 @@ impl<S: Store> Engine<S> {
 
     /// Runs a call of the server itself.
     pub async fn system(&self, command: Command) -> Result<Output, Error> {
-        self.call(Call {
-            caller: Caller::System,
-            on_behalf: None,
-            command,
-            nonce: None,
-            source: Source::default(),
-            request_id: crate::clock::uuid(),
-        })
-        .await
+        self.call(of_system(command)).await
     }
 
     /// Empties the server and puts these rows there; only for a store in memory.
@@ -200,20 +201,16 @@ impl<S: Store> Engine<S> {
         let _ = self.queue.send(Job::Stop).await;
     }
 
-    /// Notes that a key or role was used; stored in batches, off the way of requests.
-    pub fn note_use(&self, used: Used, last: LastUse) {
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.insert(used, last);
+    /// Notes who used what; stored in batches, off the way of requests.
+    fn note(&self, event: &Event) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).note(event);
     }
 
     /// Stores the uses noted since the last time.
-    pub async fn flush_uses(&self) {
-        let uses: Vec<_> = {
-            let mut noted = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *noted).into_iter().collect()
-        };
-        if !uses.is_empty() {
-            let _ = self.system(Command::RecordUse { uses }).await;
+    pub async fn record_uses(&self) {
+        let (done, stored) = oneshot::channel();
+        if self.queue.send(Job::RecordUses(done)).await.is_ok() {
+            let _ = stored.await;
         }
     }
 
@@ -320,7 +317,12 @@ impl<S: Store> Writer<S> {
                 Job::Stop => stop = true,
                 Job::Call(call, reply) => self.take(&mut state, &mut batch, &call, reply),
                 Job::Record(event, done) => {
+                    self.engine.note(&event);
                     batch.entries.extend(entry(&event, &[]));
+                    batch.recorded.push(done);
+                }
+                Job::RecordUses(done) => {
+                    self.record_uses(&mut state, &mut batch);
                     batch.recorded.push(done);
                 }
                 Job::Reset(rows, done) => {
@@ -350,7 +352,10 @@ impl<S: Store> Writer<S> {
         let keep = handled.outcome.is_ok() || is_known(&call.caller) || !handled.changes.is_empty();
         if keep {
             match entry(&handled.event, &handled.changes) {
-                Some(entry) => batch.entries.push(entry),
+                Some(entry) => {
+                    batch.entries.push(entry);
+                    self.engine.note(&handled.event);
+                }
                 None => {
                     batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
                     return;
@@ -360,6 +365,20 @@ impl<S: Store> Writer<S> {
         batch.changes |= !handled.changes.is_empty();
         *state = handled.next;
         batch.replies.push((reply, handled.outcome));
+    }
+
+    /// Stores what was used. All that stands before this entry in the trail was noted before it by this very
+    /// thread, so what a process loses is what stands behind the last such entry.
+    fn record_uses(&self, state: &mut State, batch: &mut Batch) {
+        let noted = {
+            let mut noted = self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *noted)
+        };
+        if !noted.is_empty() {
+            let (reply, _) = oneshot::channel();
+            let command = Command::RecordUse { noted: Box::new(noted) };
+            self.take(state, batch, &of_system(command), reply);
+        }
     }
 
     /// Stores a batch, publishes the state, answers: in this order.
@@ -415,8 +434,42 @@ impl<S: Store> Writer<S> {
         self.revision =
             self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
         *state = fresh;
+        *self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted::default();
         self.engine.snapshot.store(Arc::new(state.clone()));
         Ok(())
+    }
+}
+
+fn of_system(command: Command) -> Call {
+    Call {
+        caller: Caller::System,
+        on_behalf: None,
+        command,
+        nonce: None,
+        source: Source::default(),
+        request_id: crate::clock::uuid(),
+    }
+}
+
+/// What was used and not stored before the last process ended, as far as the trail tells: reads that were allowed
+/// are not in it.
+async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
+    let mut noted = Noted::default();
+    let mut from = u64::MAX;
+    loop {
+        let query = EntryQuery::backwards(from, 500);
+        let page = store.entries(&query).await.map_err(|e| e.to_string())?;
+        for stored in &page.entries {
+            let Ok(event) = serde_json::from_slice::<Event>(&stored.record) else { continue };
+            if event.operation == Operation::RecordUse.facts().name {
+                return Ok(noted);
+            }
+            noted.note(&event);
+        }
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(noted),
+        }
     }
 }
 

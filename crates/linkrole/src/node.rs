@@ -18,10 +18,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+
+/// Between two times that it is stored who used what; what a crash may lose of it.
+const USES_EVERY: Duration = Duration::from_secs(1);
 
 /// How a server is to run.
 pub struct Settings {
@@ -122,6 +126,15 @@ impl<S: Store> Node<S> {
         let (stop, stopped) = watch::channel(false);
         let engine = self.server.engine.clone();
         let worker = tokio::spawn(Reconciler::new(engine.clone(), self.callbacks).run());
+        // What the trail tells of the time before a crash is known before the first request.
+        engine.record_uses().await;
+        let noting = engine.clone();
+        let uses = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(USES_EVERY).await;
+                noting.record_uses().await;
+            }
+        });
         let (done, ended) = oneshot::channel();
         let witness = self.witness.map(|witness| tokio::spawn(witness.run(engine.clone(), ended)));
         let watched = engine.clone();
@@ -138,7 +151,9 @@ impl<S: Store> Node<S> {
         signal.abort();
         worker.abort();
         let _ = worker.await;
-        engine.flush_uses().await;
+        uses.abort();
+        let _ = uses.await;
+        engine.record_uses().await;
         let sound = engine.is_sound();
         if engine.panics() > 0 {
             tracing::error!(count = engine.panics(), "calls panicked while the server ran");

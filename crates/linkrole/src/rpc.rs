@@ -61,7 +61,6 @@ impl<S: Store> Server<S> {
         let command = asked.command(home.as_ref())?;
         let lookup = asked.lookup(now_ms)?;
         let region = asked.parameters.get("RegionId").cloned().unwrap_or_default();
-        self.note_use(&state, &caller, &region, asked.product.name());
         let operation = command.operation();
         let mut call = self.call(caller, command, request, peer, id);
         call.source.region = region;
@@ -210,7 +209,6 @@ impl<S: Store> Server<S> {
         sign_acs::verify_forwarded(&presented, parts, body_sha256, secret.expose())
             .map_err(refused)?;
         on_this_wire(&state, &caller, Dialect::Alibaba).map_err(|error| told(&error))?;
-        self.note_use(&state, &caller, "", "");
         Ok(caller)
     }
 

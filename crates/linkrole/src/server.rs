@@ -11,8 +11,7 @@ use iam::caller::{self, Call, Caller, MadeFor, Source};
 use iam::command::Command;
 use iam::error::Error;
 use iam::output::Output;
-use iam::rows::{LastUse, Row, Used};
-use iam::session::Subject;
+use iam::rows::Row;
 use iam::state::State;
 use iam::text::{AccountId, KeyId};
 use policy::Dialect;
@@ -356,7 +355,6 @@ impl<S: Store> Server<S> {
             &key,
         )?;
         on_this_wire(&state, &caller, Dialect::Aws).map_err(|e| aws::fault::fault(&e))?;
-        self.note_use(&state, &caller, &presented.region, &presented.service);
         Ok((caller, presented.region.clone()))
     }
 
@@ -367,8 +365,6 @@ impl<S: Store> Server<S> {
             |name: &str| request.header(name).filter(|t| t.len() <= 2_048).map(str::to_owned);
         call.source.made_for =
             MadeFor { account: word("x-amz-source-account"), arn: word("x-amz-source-arn") };
-        let state = self.engine.state();
-        self.note_use(&state, &call.caller, &presented.region, &presented.service);
         call.source.region.clone_from(&presented.region);
     }
 
@@ -397,27 +393,6 @@ impl<S: Store> Server<S> {
             },
             request_id: id.to_owned(),
         }
-    }
-
-    /// Notes that a key or role was used, where and for what.
-    pub fn note_use(&self, state: &State, caller: &Caller, region: &str, service: &str) {
-        let used = match caller {
-            Caller::Key(key) => Used::Key(key.clone()),
-            Caller::Session(claims) => match &claims.subject {
-                Subject::Role { role, .. } if state.role_by_id(role).is_some() => {
-                    Used::Role(role.clone())
-                }
-                Subject::User { key, .. } | Subject::Root { key, .. } => Used::Key(key.clone()),
-                Subject::Role { .. } | Subject::Service { .. } => return,
-            },
-            _ => return,
-        };
-        let last = LastUse {
-            at_ms: self.engine.now_ms(),
-            region: region.to_owned(),
-            service: service.to_owned(),
-        };
-        self.engine.note_use(used, last);
     }
 
     /// Writes what a caller is not told into the log.

@@ -681,6 +681,11 @@ fn body(output: &Output) -> Value {
         Output::Trail { .. } | Output::Step { .. } | Output::Swept { .. } => json!({}),
         // Those before, and the rest that has no path in this dialect.
         Output::Role(_)
+        | Output::Access(_)
+        | Output::AccessJob(_)
+        | Output::AccessReport(_)
+        | Output::AccessEntities { .. }
+        | Output::GrantingPolicies(_)
         | Output::Preview(_)
         | Output::Catalog { .. }
         | Output::Terms(_)
