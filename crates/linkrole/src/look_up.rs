@@ -12,15 +12,20 @@ const DISORDER_MS: i64 = 60_000;
 
 /// What an entry is found by in the index.
 pub fn terms(event: &Event) -> Vec<Term> {
-    let mut terms: Vec<Term> = facets(event).iter().map(term).collect();
+    let mut terms = Vec::with_capacity(32);
+    let mut small = Vec::with_capacity(128);
+    facets(event, &mut |attribute, value| {
+        small.clear();
+        small.extend(value.bytes().map(|byte| byte.to_ascii_lowercase()));
+        terms.push(Term::of(attribute.kind(), &small));
+    });
     terms.sort_unstable();
     terms.dedup();
     terms
 }
 
 fn term(facet: &Facet) -> Term {
-    let (kind, value) = facet.term();
-    Term::of(kind, &value)
+    Term::of(facet.0.kind(), facet.1.to_ascii_lowercase())
 }
 
 /// What was found, and where to go on.

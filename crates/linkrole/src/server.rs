@@ -427,7 +427,7 @@ impl<S: Store> Server<S> {
             (None, None) => None,
         };
         let page = look_up(&self.engine, account, &search, from, |stored, event| {
-            let wanted = !is_noise(event) && search.wants(event, &native_facets(event));
+            let wanted = !is_noise(event) && search.wants(event, native_facets);
             wanted.then(|| shown(stored, event))?
         });
         let found = page.await.map_err(|why| {

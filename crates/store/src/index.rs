@@ -6,7 +6,7 @@
 //! costs what the log is long divided by the segment's length, however rare or common the term.
 //! What came after the last whole segment is kept in memory. No I/O here.
 
-use sha2::{Digest, Sha256};
+use twox_hash::XxHash3_64;
 
 use crate::StoreError;
 
@@ -23,14 +23,9 @@ pub struct Term(pub(crate) u64);
 impl Term {
     /// The term for a kind of thing and its value.
     #[must_use]
-    pub fn of(kind: &str, value: &str) -> Self {
-        let mut hash = Sha256::new();
-        hash.update((kind.len() as u64).to_be_bytes());
-        hash.update(kind);
-        hash.update(value);
-        let whole: [u8; 32] = hash.finalize().into();
-        let first = whole.first_chunk().copied().unwrap_or_default();
-        Self(u64::from_be_bytes(first))
+    pub fn of(kind: &str, value: impl AsRef<[u8]>) -> Self {
+        let kind = XxHash3_64::oneshot(kind.as_bytes());
+        Self(XxHash3_64::oneshot_with_seed(kind, value.as_ref()))
     }
 
     /// The bucket it is in.
@@ -147,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_written_is_found_as_in_memory() {
         let mut dice = crate::disk::Dice(3);
-        let terms: Vec<Term> = (0..40).map(|n| Term::of("n", &n.to_string())).collect();
+        let terms: Vec<Term> = (0..40).map(|n| Term::of("n", n.to_string())).collect();
         let mut postings = Postings::default();
         for place in 0..20_000 {
             let few: Vec<Term> = terms

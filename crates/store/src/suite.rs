@@ -271,7 +271,7 @@ fn pages<F: Factory>(factory: &mut F) -> Result<(), Failure> {
 fn look_ups<F: Factory>(factory: &mut F) -> Result<(), Failure> {
     let mut dice = crate::disk::Dice(5);
     let mut store = factory.create().map_err(text)?;
-    let name = |n: u64| Term::of("name", &n.to_string());
+    let name = |n: u64| Term::of("name", n.to_string());
     let mut bears: Vec<Vec<u64>> = Vec::new();
     for round in 0..12 {
         let batch: Vec<Entry> = (0..1 + dice.roll() % 40)

@@ -228,17 +228,13 @@ fn atk_i10_another_format_is_refused() {
 /// Rewrites the head as another release would: its own format number under a right checksum.
 fn store_format(disk: &Disk, format: u32) {
     use redb::{Database, TableDefinition};
-    use sha2::Digest;
+    use twox_hash::XxHash3_64;
     const HEAD: TableDefinition<'static, u8, &[u8]> = TableDefinition::new("head");
     let database = Database::builder().create_with_backend(disk.clone()).unwrap();
     let transaction = database.begin_write().unwrap();
     let body = [format.to_be_bytes().as_slice(), b"whatever that release stores"].concat();
-    let mut hash = sha2::Sha256::new();
-    hash.update(4_u64.to_be_bytes());
-    hash.update(b"head");
-    hash.update(&body);
-    let sum = hash.finalize();
-    let stored = [sum.get(..8).unwrap(), &body].concat();
+    let sum = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(b"head"), &body);
+    let stored = [sum.to_be_bytes().as_slice(), &body].concat();
     transaction.open_table(HEAD).unwrap().insert(0, stored.as_slice()).unwrap();
     transaction.commit().unwrap();
 }

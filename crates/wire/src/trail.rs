@@ -40,8 +40,8 @@ pub enum Attribute {
 }
 
 impl Attribute {
-    /// Its name in the index; what has one, keeps it.
-    fn kind(self) -> &'static str {
+    /// Its name in the index; what has one, keeps it. Values are there in small letters.
+    pub fn kind(self) -> &'static str {
         match self {
             Self::Account => "account",
             Self::Id => "id",
@@ -62,20 +62,18 @@ impl Attribute {
 pub struct Facet(pub Attribute, pub String);
 
 impl Facet {
-    /// Kind and value as the index has them: letters of either case are one there.
-    pub fn term(&self) -> (&'static str, String) {
-        (self.0.kind(), self.1.to_ascii_lowercase())
-    }
-
-    /// Whether another says the same; names of users and resources in letters of either case.
-    fn is(&self, other: &Self) -> bool {
-        self.0 == other.0
-            && match self.0 {
-                Attribute::User | Attribute::ResourceName => self.1.eq_ignore_ascii_case(&other.1),
-                _ => self.1 == other.1,
+    /// Whether an event's attribute is this; names of users and resources in letters of either case.
+    fn is(&self, attribute: Attribute, value: &str) -> bool {
+        self.0 == attribute
+            && match attribute {
+                Attribute::User | Attribute::ResourceName => self.1.eq_ignore_ascii_case(value),
+                _ => self.1 == value,
             }
     }
 }
+
+/// Where a view says its facets, one after the other: nothing is allocated for the index.
+pub type Put<'a> = &'a mut dyn FnMut(Attribute, &str);
 
 /// What a look-up wants, whichever view asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,29 +91,37 @@ pub struct Search {
 }
 
 impl Search {
-    /// Whether an event with these facets, at this time, is wanted.
-    pub fn wants(&self, event: &Event, facets: &[Facet]) -> bool {
-        (self.start_ms..=self.end_ms).contains(&event.at_ms)
-            && self.facets.iter().all(|wanted| facets.iter().any(|facet| facet.is(wanted)))
+    /// Whether an event is wanted, with the facets that a view says of it.
+    pub fn wants(&self, event: &Event, view: impl Fn(&Event, Put<'_>)) -> bool {
+        if !(self.start_ms..=self.end_ms).contains(&event.at_ms) {
+            return false;
+        }
+        let mut held = vec![false; self.facets.len()];
+        view(event, &mut |attribute, value| {
+            for (held, wanted) in held.iter_mut().zip(&self.facets) {
+                *held |= wanted.is(attribute, value);
+            }
+        });
+        held.iter().all(|held| *held)
     }
 }
 
-/// All that an event can be found by, in any view.
-pub fn facets(event: &Event) -> Vec<Facet> {
+/// All that an event can be found by, in any view; some of it more than once.
+pub fn facets(event: &Event, put: Put<'_>) {
     if is_noise(event) {
-        return Vec::new();
+        return;
     }
-    let mut all: Vec<Facet> =
-        event.accounts.iter().map(|a| Facet(Attribute::Account, a.to_string())).collect();
-    all.extend(native_facets(event));
+    for account in &event.accounts {
+        put(Attribute::Account, account.as_str());
+    }
+    native_facets(event, put);
     let is_vendors = !is_upkeep(event);
     if is_vendors && event.dialect != Some(Dialect::Alibaba) {
-        all.extend(cloudtrail::facets(event));
+        cloudtrail::facets(event, put);
     }
     if is_vendors && event.dialect != Some(Dialect::Aws) {
-        all.extend(actiontrail::facets(event));
+        actiontrail::facets(event, put);
     }
-    all
 }
 
 /// Upkeep that changes nothing for anybody; no view shows it.
@@ -133,29 +139,35 @@ fn is_one_of(event: &Event, operations: &[Operation]) -> bool {
 }
 
 /// What linkrole's own view finds an event by.
-pub fn native_facets(event: &Event) -> Vec<Facet> {
+pub fn native_facets(event: &Event, put: Put<'_>) {
     let actor = &event.actor;
-    let users = [actor.user_name.as_ref(), Some(&actor.name), actor.invoked_by.as_ref()];
-    let users = users.into_iter().flatten().chain(&event.asked_by);
-    let mut all: Vec<Facet> = users.map(|u| Facet(Attribute::User, u.clone())).collect();
-    all.push(Facet(Attribute::Id, event.id.clone()));
-    all.push(Facet(Attribute::Name, event.operation.clone()));
-    all.push(Facet(Attribute::Source, event.service.clone()));
-    all.push(Facet(Attribute::ReadOnly, event.read_only.to_string()));
-    all.extend(actor.key.iter().map(|key| Facet(Attribute::Key, key.clone())));
+    put(Attribute::User, &actor.name);
+    for user in [&actor.user_name, &actor.invoked_by, &event.asked_by].into_iter().flatten() {
+        put(Attribute::User, user);
+    }
+    put(Attribute::Id, &event.id);
+    put(Attribute::Name, &event.operation);
+    put(Attribute::Source, &event.service);
+    put(Attribute::ReadOnly, yes_or_no(event.read_only));
+    actor.key.iter().for_each(|key| put(Attribute::Key, key));
     if !event.read_only || event.denied {
-        all.push(Facet(Attribute::Notable, true.to_string()));
+        put(Attribute::Notable, yes_or_no(true));
     }
     let asked = event.params.get("resource").filter(|_| event.asked_by.is_some());
     for resource in event.resources.iter().map(|touched| &touched.resource).chain(asked) {
-        all.push(Facet(Attribute::ResourceName, resource.clone()));
-        let entity = name::parse_entity(resource);
-        all.extend(entity.map(|entity| Facet(Attribute::ResourceName, own_name(&entity).into())));
+        put(Attribute::ResourceName, resource);
+        if let Some(entity) = name::parse_entity(resource) {
+            put(Attribute::ResourceName, own_name(&entity));
+        }
     }
     if let Some((_, operation)) = asked_action(event) {
-        all.push(Facet(Attribute::Name, operation.to_owned()));
+        put(Attribute::Name, operation);
     }
-    all
+}
+
+/// As the index and the vendors write it.
+pub(crate) fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "true" } else { "false" }
 }
 
 /// The name of an entity without its account and path.
@@ -235,7 +247,7 @@ pub fn native_search(wanted: &TrailQuery, limit: usize) -> Search {
         .filter_map(|(attribute, text)| Some(Facet(attribute, text.clone()?)))
         .collect();
     if !wanted.reads {
-        facets.push(Facet(Attribute::Notable, true.to_string()));
+        facets.push(Facet(Attribute::Notable, yes_or_no(true).to_owned()));
     }
     Search {
         start_ms: wanted.since.unwrap_or(i64::MIN),

@@ -6,7 +6,8 @@ use super::fault::Fault;
 use super::params::Params;
 use crate::clock::{iso_seconds, parse_seconds};
 use crate::trail::{
-    Attribute, Facet, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
+    Attribute, Facet, Put, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
+    yes_or_no,
 };
 use iam::audit::Event;
 use iam::text::AccountId;
@@ -127,31 +128,28 @@ impl Lookup {
     /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
     pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
         // Most of what is looked through is not wanted: only what is gets written out.
-        let wanted = !is_upkeep(event) && self.search.wants(event, &facets(event));
+        let wanted = !is_upkeep(event) && self.search.wants(event, facets);
         wanted.then(|| self::event(account, event))
     }
 }
 
 /// What ActionTrail finds an event by. An operator is a user by name, a role by its own name
 /// whatever the session's, a service by its principal. [src: ALIBABA.md 14.2]
-pub fn facets(event: &Event) -> Vec<Facet> {
+pub fn facets(event: &Event, put: Put<'_>) {
     let called = called(event);
-    let mut all = vec![
-        Facet(Attribute::Source, called.service.into_owned()),
-        Facet(Attribute::Name, called.name.to_owned()),
-        Facet(Attribute::Id, event.id.clone()),
-        Facet(Attribute::ReadOnly, is_read(event).to_string()),
-        Facet(Attribute::User, user_name(event)),
-    ];
-    if event.actor.kind == "AssumedRole" {
-        all.extend(event.actor.user_name.iter().map(|role| Facet(Attribute::User, role.clone())));
+    put(Attribute::Source, &called.service);
+    put(Attribute::Name, called.name);
+    put(Attribute::Id, &event.id);
+    put(Attribute::ReadOnly, yes_or_no(is_read(event)));
+    put(Attribute::User, &user_name(event));
+    if let (Some(role), "AssumedRole") = (&event.actor.user_name, event.actor.kind.as_str()) {
+        put(Attribute::User, role);
     }
-    all.extend(event.actor.key.iter().map(|key| Facet(Attribute::Key, key.clone())));
+    event.actor.key.iter().for_each(|key| put(Attribute::Key, key));
     for (kind, name) in named(event) {
-        all.push(Facet(Attribute::ResourceType, kind));
-        all.push(Facet(Attribute::ResourceName, name));
+        put(Attribute::ResourceType, &kind);
+        put(Attribute::ResourceName, &name);
     }
-    all
 }
 
 fn user_name(event: &Event) -> String {

@@ -6,7 +6,8 @@ use super::fault::Fault;
 use crate::clock::{iso_seconds, long_date};
 use crate::http::{Request, Response};
 use crate::trail::{
-    Attribute, Facet, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
+    Attribute, Facet, Put, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
+    yes_or_no,
 };
 use iam::audit::Event;
 use iam::command::Command;
@@ -147,29 +148,26 @@ fn facet(wanted: &Wanted) -> Result<Facet, Fault> {
 impl Lookup {
     /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
     pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
-        let wanted = !is_upkeep(event) && self.search.wants(event, &facets(event));
+        let wanted = !is_upkeep(event) && self.search.wants(event, facets);
         wanted.then(|| listed(account, event))
     }
 }
 
 /// What CloudTrail finds an event by. The name of a role finds what its sessions did, too: that is ours.
-pub fn facets(event: &Event) -> Vec<Facet> {
-    let mut all = vec![
-        Facet(Attribute::Id, event.id.clone()),
-        Facet(Attribute::Name, event_name(event).to_owned()),
-        Facet(Attribute::Source, source(event)),
-        Facet(Attribute::ReadOnly, reads(event).to_string()),
-    ];
-    all.extend(user_name(event).map(|user| Facet(Attribute::User, user)));
-    if event.actor.kind == "AssumedRole" {
-        all.extend(event.actor.user_name.iter().map(|role| Facet(Attribute::User, role.clone())));
+pub fn facets(event: &Event, put: Put<'_>) {
+    put(Attribute::Id, &event.id);
+    put(Attribute::Name, event_name(event));
+    put(Attribute::Source, source(event));
+    put(Attribute::ReadOnly, yes_or_no(reads(event)));
+    user_name(event).into_iter().for_each(|user| put(Attribute::User, user));
+    if let (Some(role), "AssumedRole") = (&event.actor.user_name, event.actor.kind.as_str()) {
+        put(Attribute::User, role);
     }
-    all.extend(event.actor.key.iter().map(|key| Facet(Attribute::Key, key.clone())));
+    event.actor.key.iter().for_each(|key| put(Attribute::Key, key));
     for (kind, name) in named(event) {
-        all.extend(kind.map(|kind| Facet(Attribute::ResourceType, kind.to_owned())));
-        all.push(Facet(Attribute::ResourceName, name));
+        kind.into_iter().for_each(|kind| put(Attribute::ResourceType, kind));
+        put(Attribute::ResourceName, &name);
     }
-    all
 }
 
 /// The answer to a look-up.
@@ -234,7 +232,7 @@ fn listed(account: &AccountId, event: &Event) -> Value {
     let mut all = json!({
         "EventId": event.id,
         "EventName": event_name(event),
-        "ReadOnly": reads(event).to_string(),
+        "ReadOnly": yes_or_no(reads(event)),
         "EventTime": event.at_ms.div_euclid(1_000),
         "EventSource": source(event),
         "Resources": resources,
@@ -314,17 +312,17 @@ fn event_name(event: &Event) -> &str {
 }
 
 /// The service that was called, by its principal.
-fn source(event: &Event) -> String {
+fn source(event: &Event) -> &str {
     if let Some(service) = &event.asked_by {
-        return service.clone();
+        return service;
     }
     let family = vendors_name(event).map(|operation| operation.facts().family);
     match family {
-        Some(Family::Iam) => "iam.amazonaws.com".to_owned(),
-        Some(Family::Sts) => "sts.amazonaws.com".to_owned(),
-        Some(Family::Trail) => "cloudtrail.amazonaws.com".to_owned(),
+        Some(Family::Iam) => "iam.amazonaws.com",
+        Some(Family::Sts) => "sts.amazonaws.com",
+        Some(Family::Trail) => "cloudtrail.amazonaws.com",
         // No service of the vendor's has it.
-        Some(Family::Linkrole) | None => "linkrole".to_owned(),
+        Some(Family::Linkrole) | None => "linkrole",
     }
 }
 
@@ -357,13 +355,13 @@ fn acts_for_service(event: &Event) -> Option<&str> {
 }
 
 /// A role's session by its own name; a service has none.
-fn user_name(event: &Event) -> Option<String> {
+fn user_name(event: &Event) -> Option<&str> {
     let actor = &event.actor;
     match actor.kind.as_str() {
-        "Root" => Some("root".to_owned()),
-        "AssumedRole" => actor.id.split_once(':').map(|(_, session)| session.to_owned()),
+        "Root" => Some("root"),
+        "AssumedRole" => actor.id.split_once(':').map(|(_, session)| session),
         "AWSService" => None,
-        _ => actor.user_name.clone(),
+        _ => actor.user_name.as_deref(),
     }
 }
 
