@@ -2,10 +2,10 @@
 //! and works with them. Not here: what it works on.
 
 use crate::disk::Disk;
-use crate::rpc::{self, Call, Fault};
+use crate::rpc::{self, Call, Fault, REGIONS};
 use sdk::{Credentials, Error, Role, Service};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Seconds of a session; the least there is.
@@ -17,6 +17,12 @@ const ROLES: &str = "roles";
 
 /// The present session of each role, by the role's id and the session's name, and since when.
 type Sessions = BTreeMap<(String, String), (Credentials, i64)>;
+
+/// Where a role is used, and by which resource.
+pub type Use = (String, String);
+
+/// How often a step is repeated that another's change came between.
+const TRIES: u32 = 5;
 
 /// A role of the service in an account, as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +60,77 @@ impl Linked {
         let note = Note { arn, name, id, principal: principal.to_owned() };
         self.disk.put(&call.account, ROLES, principal, &note).await?;
         Ok(note)
+    }
+
+    /// Has a role made unless it is there, and tells of its uses before they begin; the last of them
+    /// is the coming one.
+    ///
+    /// Errors: as [`Linked::enable`]; no use is left then but those of what is there.
+    pub async fn using(&self, call: &Call, principal: &str, uses: &[Use]) -> Result<Note, Fault> {
+        let mut tries = TRIES;
+        loop {
+            let note = self.enable(call, principal).await?;
+            match self.register(&call.account, &note, uses).await {
+                Ok(()) => return Ok(note),
+                // The role went between the two steps: a deletion under way was faster.
+                Err(error) if error.is("NoSuchEntity") && tries > 0 => {
+                    tries = tries.saturating_sub(1);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn register(&self, account: &str, note: &Note, uses: &[Use]) -> Result<(), Error> {
+        for (region, name) in uses {
+            self.service.register_usage(account, &note.id, region, name).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells that a use has ended, after its resource is gone. With the last one the role goes, if
+    /// its manifest says so.
+    pub async fn unused(&self, account: &str, principal: &str, gone: &Use) -> Result<(), Fault> {
+        let Some(note) = self.noted(account, principal).await? else { return Ok(()) };
+        let (region, name) = gone;
+        match self.service.deregister_usage(account, &note.id, region, name).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is("NoSuchEntity") => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the registered uses of a role those that there are, as a start does after a crash. A
+    /// role that was made and never used goes.
+    pub async fn settle(&self, account: &str, principal: &str, uses: &[Use]) -> Result<(), Fault> {
+        let Some(note) = self.noted(account, principal).await? else { return Ok(()) };
+        let list = match self.service.list_usage(account, &note.id).await {
+            Err(error) if error.is("NoSuchEntity") => {
+                if !uses.is_empty() {
+                    crate::log(&format!("{} is gone; what needs it in {account} rests", note.name));
+                }
+                return Ok(());
+            }
+            list => list?,
+        };
+        if uses.is_empty() && list.usages.is_empty() {
+            return self.retire(account, principal).await;
+        }
+        for region in REGIONS {
+            let here = uses.iter().filter(|(of, _)| of == region).map(|(_, name)| name.clone());
+            let here: BTreeSet<String> = here.collect();
+            if list.resources(region) != here {
+                let version = list.version(region);
+                let told =
+                    self.service.reconcile_usage(account, &note.id, region, version, &here).await;
+                // The role may have gone with the last use of the region before.
+                match told {
+                    Err(error) if !error.is("NoSuchEntity") => return Err(error.into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The role of an account, if there was one.

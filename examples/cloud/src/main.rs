@@ -9,8 +9,10 @@ mod config;
 mod disk;
 mod ecs;
 mod instances;
+mod kms;
 mod linked;
 mod rds;
+mod redis;
 mod rpc;
 
 use disk::Disk;
@@ -29,10 +31,12 @@ const USAGE: &str = "usage: example-cloud SERVICE --listen ADDR --linkrole URL -
     [--token-file FILE] [--peers NAME=URL,…]; SERVICE is one of";
 
 /// The services, each with the manifest that it registers.
-const SERVICES: [(&str, &str); 3] = [
+const SERVICES: [(&str, &str); 5] = [
     ("config", include_str!("../../../catalog/config.aliyuncs.com.toml")),
     ("ecs", include_str!("../manifests/ecs.toml")),
+    ("kms", include_str!("../../../catalog/kms.aliyuncs.com.toml")),
     ("rds", include_str!("../manifests/rds.toml")),
+    ("redis", include_str!("../manifests/redis.toml")),
 ];
 
 #[tokio::main]
@@ -77,6 +81,13 @@ async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> 
     match name.as_str() {
         "ecs" => serve(front, ecs::Ecs { disk }, listener, &ready).await,
         "rds" => serve(front, rds::Rds { disk }, listener, &ready).await,
+        "redis" => serve(front, redis::Redis { disk }, listener, &ready).await,
+        "kms" => {
+            let kms = kms::Kms { disk, linked, peers };
+            // Before the first request: what a crash left undone is done.
+            kms.settle().await.map_err(|fault| format!("{}: {}", fault.code, fault.message))?;
+            serve(front, kms, listener, &ready).await
+        }
         _ => {
             let config = Arc::new(config::Config { disk, linked, peers });
             tokio::spawn(config.clone().watch());

@@ -18,6 +18,9 @@ class Scenarios(unittest.TestCase):
     def test_feature_49_cloud_config(self):
         self.holds("config")
 
+    def test_feature_52_key_management_service(self):
+        self.holds("kms")
+
 
 class Demo(unittest.TestCase):
     def run_demo(self, *args):
