@@ -94,28 +94,49 @@ impl Linked {
         let Some(note) = self.noted(account, principal).await? else { return Ok(()) };
         let (region, name) = gone;
         match self.service.deregister_usage(account, &note.id, region, name).await {
-            Ok(_) => Ok(()),
+            Ok(_) => self.let_go(account, &note).await,
             Err(error) if error.is("NoSuchEntity") => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Makes the registered uses of a role those that there are, as a start does after a crash. A
-    /// role that was made and never used goes.
+    /// Ends the sessions of a role that nothing uses, so that they do not stand in the way of its
+    /// deletion.
+    async fn let_go(&self, account: &str, note: &Note) -> Result<(), Fault> {
+        let ended = match self.service.list_usage(account, &note.id).await {
+            Ok(list) if list.usages.is_empty() => {
+                self.sessions().retain(|(role, _), _| *role != note.id);
+                self.service.release_sessions(account, &note.id).await
+            }
+            list => list.map(drop),
+        };
+        match ended {
+            Err(error) if !error.is("NoSuchEntity") => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Linked::told`], for a role that goes by itself: one that was made and never used goes too.
     pub async fn settle(&self, account: &str, principal: &str, uses: &[Use]) -> Result<(), Fault> {
-        let Some(note) = self.noted(account, principal).await? else { return Ok(()) };
+        if self.told(account, principal, uses).await? && uses.is_empty() {
+            return self.retire(account, principal).await;
+        }
+        Ok(())
+    }
+
+    /// Makes the registered uses of a role those that there are, as a start does after a crash;
+    /// answers whether the role is there.
+    pub async fn told(&self, account: &str, principal: &str, uses: &[Use]) -> Result<bool, Fault> {
+        let Some(note) = self.noted(account, principal).await? else { return Ok(false) };
         let list = match self.service.list_usage(account, &note.id).await {
             Err(error) if error.is("NoSuchEntity") => {
                 if !uses.is_empty() {
                     crate::log(&format!("{} is gone; what needs it in {account} rests", note.name));
                 }
-                return Ok(());
+                return Ok(false);
             }
             list => list?,
         };
-        if uses.is_empty() && list.usages.is_empty() {
-            return self.retire(account, principal).await;
-        }
         for region in REGIONS {
             let here = uses.iter().filter(|(of, _)| of == region).map(|(_, name)| name.clone());
             let here: BTreeSet<String> = here.collect();
@@ -130,7 +151,19 @@ impl Linked {
                 }
             }
         }
-        Ok(())
+        if uses.is_empty() {
+            self.let_go(account, &note).await?;
+        }
+        Ok(true)
+    }
+
+    /// Whether the noted role of an account is still there.
+    pub async fn is_there(&self, account: &str, principal: &str) -> Result<bool, Fault> {
+        let Some(note) = self.noted(account, principal).await? else { return Ok(false) };
+        match self.service.list_usage(account, &note.id).await {
+            Err(error) if error.is("NoSuchEntity") => Ok(false),
+            list => Ok(list.map(|_| true)?),
+        }
     }
 
     /// The role of an account, if there was one.

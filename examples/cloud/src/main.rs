@@ -11,6 +11,7 @@ mod ecs;
 mod instances;
 mod kms;
 mod linked;
+mod mss;
 mod rds;
 mod redis;
 mod rpc;
@@ -31,10 +32,11 @@ const USAGE: &str = "usage: example-cloud SERVICE --listen ADDR --linkrole URL -
     [--token-file FILE] [--peers NAME=URL,…]; SERVICE is one of";
 
 /// The services, each with the manifest that it registers.
-const SERVICES: [(&str, &str); 5] = [
+const SERVICES: [(&str, &str); 6] = [
     ("config", include_str!("../../../catalog/config.aliyuncs.com.toml")),
     ("ecs", include_str!("../manifests/ecs.toml")),
     ("kms", include_str!("../../../catalog/kms.aliyuncs.com.toml")),
+    ("mss", include_str!("../../../catalog/mssp.aliyuncs.com.toml")),
     ("rds", include_str!("../manifests/rds.toml")),
     ("redis", include_str!("../manifests/redis.toml")),
 ];
@@ -87,6 +89,12 @@ async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> 
             // Before the first request: what a crash left undone is done.
             kms.settle().await.map_err(|fault| format!("{}: {}", fault.code, fault.message))?;
             serve(front, kms, listener, &ready).await
+        }
+        "mss" => {
+            let mss = Arc::new(mss::Mss { disk, linked, peers });
+            mss.settle().await.map_err(|fault| format!("{}: {}", fault.code, fault.message))?;
+            tokio::spawn(mss.clone().watch());
+            serve(front, mss, listener, &ready).await
         }
         _ => {
             let config = Arc::new(config::Config { disk, linked, peers });

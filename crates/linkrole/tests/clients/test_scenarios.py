@@ -21,6 +21,9 @@ class Scenarios(unittest.TestCase):
     def test_feature_52_key_management_service(self):
         self.holds("kms")
 
+    def test_feature_53_managed_security_service(self):
+        self.holds("mss")
+
 
 class Demo(unittest.TestCase):
     def run_demo(self, *args):

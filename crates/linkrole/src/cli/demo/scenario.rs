@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The scenarios, by the name under which they are told.
-pub const FILES: [(&str, &str); 2] = [
+pub const FILES: [(&str, &str); 3] = [
     ("config", include_str!("../../../../../corpus/scenario/config.toml")),
     ("kms", include_str!("../../../../../corpus/scenario/kms.toml")),
+    ("mss", include_str!("../../../../../corpus/scenario/mss.toml")),
 ];
 
 /// The pause before a call is made again.
