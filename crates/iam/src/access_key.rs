@@ -106,21 +106,6 @@ pub fn account_of(tx: &Tx<'_>, key: &KeyId) -> Result<Output, Error> {
     }
 }
 
-/// Stores when keys and roles were last used; older news and news of the dead are dropped.
-pub fn record_use(tx: &mut Tx<'_>, uses: &[(Used, LastUse)]) -> Result<Output, Error> {
-    for (used, last) in uses {
-        let lives = match used {
-            Used::Key(id) => tx.state().key(id).is_some(),
-            Used::Role(id) => tx.state().role_by_id(id).is_some(),
-        };
-        let newer = tx.state().last_use(used).is_none_or(|old| old.at_ms < last.at_ms);
-        if lives && newer {
-            tx.put(Row::Use(UseRow { used: used.clone(), last: last.clone() }));
-        }
-    }
-    Ok(Output::Done)
-}
-
 /// Whose keys a call is about: the named user's, else the caller's own.
 fn owner(
     tx: &Tx<'_>,

@@ -115,6 +115,41 @@ pub struct NewOidcProvider {
     pub description: Option<Note>,
 }
 
+/// What a report of the access advisor is to be about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportTarget {
+    /// The account that the name tells.
+    pub account: AccountId,
+    /// What it is.
+    pub of: ReportOf,
+}
+
+/// The kinds of things that reports are about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReportOf {
+    /// A user.
+    User(UserName),
+    /// A group: its members.
+    Group(GroupName),
+    /// A role.
+    Role(RoleName),
+    /// A managed policy: all who have it attached.
+    Policy(PolicyTarget),
+}
+
+/// Whose access is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessOf {
+    /// The root of the account.
+    Root(AccountId),
+    /// A user.
+    User(UserName),
+    /// A role.
+    Role(RoleName),
+    /// An access key.
+    Key(KeyId),
+}
+
 /// What bears tags: things of one kind. Of a listing, none stands for all of the kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tagged {

@@ -4,7 +4,7 @@
 //! vendors shape it, and where it is kept.
 
 use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
-use crate::command::{Command, Tagged};
+use crate::command::{AccessOf, Command, ReportOf, ReportTarget, Tagged};
 use crate::error::Error;
 use crate::output::Output;
 use crate::rows::RoleKind;
@@ -31,6 +31,9 @@ pub struct Actor {
     /// The access key used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Of a session that a key opened: that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_with: Option<String>,
     /// The user's or role's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
@@ -46,6 +49,15 @@ pub struct Actor {
     /// The linked service that acts here: itself, through its role, or for the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoked_by: Option<String>,
+}
+
+/// An error in the words of a dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its code.
+    pub code: String,
+    /// Its text.
+    pub message: String,
 }
 
 /// A resource that a call was about.
@@ -76,6 +88,9 @@ pub struct Event {
     pub read_only: bool,
     /// The accounts whose trail it belongs to: the caller's and those of what it was about.
     pub accounts: Vec<AccountId>,
+    /// The dialect of these accounts, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// Who called.
     pub actor: Actor,
     /// The peer's address.
@@ -96,9 +111,15 @@ pub struct Event {
     /// The interface that was called, where its dialect has several for one operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
+    /// The linked service that asked whether its caller may; the call itself was made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// Why it failed: the kind of error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Code and text for that, in the dialect of the wire that was called or of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// Whether it was refused for want of permission.
     #[serde(default)]
     pub denied: bool,
@@ -116,13 +137,18 @@ impl Event {
         finished: &Finished,
     ) -> Self {
         let operation = call.command.operation();
-        let actor = actor(state, call, me, at_ms);
+        let asks = matches!(call.command, Command::AuthorizeRequest(_));
+        let asked_by = me.filter(|_| asks).and_then(Identity::service);
+        let actor = actor(state, call, me, at_ms, asks);
+        let error = refusal(outcome);
         let mut accounts: Vec<AccountId> = actor.account.clone().into_iter().collect();
         for (account, _) in &finished.touched {
             if !accounts.contains(account) {
                 accounts.push(account.clone());
             }
         }
+        let mut dialects = accounts.iter().map(|a| crate::caller::dialect(&finished.state, a));
+        let dialect = dialects.next().flatten().filter(|first| dialects.all(|d| d == Some(*first)));
         let notes = if outcome.is_ok() { finished.notes.as_slice() } else { &[] };
         Self {
             format: 1,
@@ -133,6 +159,7 @@ impl Event {
             service: operation.facts().family.prefix(Dialect::Aws).to_owned(),
             read_only: operation.is_read(),
             accounts,
+            dialect,
             actor,
             source_ip: call.source.ip.clone(),
             user_agent: call.source.user_agent.clone(),
@@ -149,9 +176,23 @@ impl Event {
                 .collect(),
             tls: call.source.tls,
             api: call.source.api.clone(),
-            error: outcome.as_ref().err().map(|e| kind(e).to_owned()),
-            denied: outcome.as_ref().is_err_and(Error::is_denial),
+            asked_by: asked_by.map(|service| service.name.to_string()),
+            denied: error.is_some() && outcome.as_ref().map_or_else(Error::is_denial, |_| true),
+            error,
+            told: None,
         }
+    }
+}
+
+/// Why a call came to nothing. That a caller may not do a thing at a linked service is the answer
+/// to the service, and a refusal of the caller.
+fn refusal(outcome: &Result<Output, Error>) -> Option<String> {
+    match outcome {
+        Err(error) => Some(kind(error)),
+        Ok(Output::Authorized { decision, .. }) if !decision.allowed() => {
+            Some("AccessDenied".to_owned())
+        }
+        Ok(_) => None,
     }
 }
 
@@ -161,9 +202,9 @@ fn kind(error: &Error) -> String {
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("Error").to_owned()
 }
 
-/// Who called. Where a service presents a caller's request, the caller is the actor and the
-/// service is named beside it.
-fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64) -> Actor {
+/// Who called. Where a service presents a caller's request, the caller is the actor; the service
+/// is named beside it, unless it only asked whether the caller may.
+fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64, asks: bool) -> Actor {
     let Some(me) = me else {
         let name = match &call.caller {
             Caller::Key(key) => key.to_string(),
@@ -176,6 +217,7 @@ fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64) -> Acto
         crate::caller::resolve(state, caller, now_ms.max(state.clock_ms())).ok()
     });
     match (&behalf, me.service()) {
+        (Some(caller), Some(_)) if asks => described(caller),
         (Some(caller), Some(service)) => {
             Actor { invoked_by: Some(service.name.to_string()), ..described(caller) }
         }
@@ -221,10 +263,12 @@ fn described(me: &Identity) -> Actor {
     if let Some(via) = me.via() {
         actor.invoked_by = Some(via.to_string());
     }
-    if let Some(session) = &me.session
-        && matches!(session.subject, Subject::Role { .. })
-    {
-        actor.issued_ms = Some(session.issued_ms);
+    match me.session.as_ref().map(|session| (session, &session.subject)) {
+        Some((session, Subject::Role { .. })) => actor.issued_ms = Some(session.issued_ms),
+        Some((_, Subject::Root { key, .. } | Subject::User { key, .. })) => {
+            actor.opened_with = Some(key.to_string());
+        }
+        _ => {}
     }
     actor
 }
@@ -382,6 +426,25 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             user.iter().for_each(|u| put("userName", u));
             put("accessKeyId", key);
         }
+        C::GenerateServiceLastAccessedDetails { of, with_actions } => {
+            put_reported(of, &mut put);
+            put("granularity", if *with_actions { &"ACTION_LEVEL" } else { &"SERVICE_LEVEL" });
+        }
+        C::GetServiceLastAccessedDetails { job, .. } => put("jobId", job),
+        C::GetServiceLastAccessedDetailsWithEntities { job, service, .. } => {
+            put("jobId", job);
+            put("serviceNamespace", service);
+        }
+        C::ListPoliciesGrantingServiceAccess { of, services } => {
+            put_reported(of, &mut put);
+            put("serviceNamespaces", &list_text(services));
+        }
+        C::GetAccess { of } => match of {
+            AccessOf::Root(id) => put("accountId", id),
+            AccessOf::User(name) => put("userName", name),
+            AccessOf::Role(name) => put("roleName", name),
+            AccessOf::Key(key) => put("accessKeyId", key),
+        },
         C::GetAccessKeyLastUsed { key } | C::GetAccessKeyInfo { key } => put("accessKeyId", key),
         C::CreatePolicy { name, path, document, description, .. } => {
             put("policyName", name);
@@ -541,6 +604,15 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::Sweep => {}
     }
     all
+}
+
+fn put_reported(of: &ReportTarget, put: &mut impl FnMut(&str, &dyn ToString)) {
+    match &of.of {
+        ReportOf::User(name) => put("userName", name),
+        ReportOf::Group(name) => put("groupName", name),
+        ReportOf::Role(name) => put("roleName", name),
+        ReportOf::Policy(policy) => put("policyArn", &policy.text),
+    }
 }
 
 /// What bears tags, under the name that one of its kind has in requests.

@@ -664,7 +664,7 @@ fn granted(
     (attached.chain(inline).collect(), boundary)
 }
 
-fn managed(
+pub(crate) fn managed(
     state: &State,
     dialect: Dialect,
     policy: &PolicyRef,
@@ -698,7 +698,12 @@ fn ceiling(state: &State, me: &Identity) -> Option<NamedPolicies> {
     Some(vec![(format!("ceiling for {}", found.template.principal), ceiling.clone())])
 }
 
-fn template(state: &State, dialect: Dialect, role: &Role, linked: &LinkedRole) -> NamedPolicies {
+pub(crate) fn template(
+    state: &State,
+    dialect: Dialect,
+    role: &Role,
+    linked: &LinkedRole,
+) -> NamedPolicies {
     let version = crate::linked::version_in_force(state, &role.account, &linked.template);
     let found = state.template(&linked.template.principal).and_then(|(_, found)| {
         let document = found.versions.get(&version)?.of(dialect)?;

@@ -290,6 +290,26 @@ pub enum Command {
     GetAccessKeyLastUsed {
         key: KeyId,
     },
+    GenerateServiceLastAccessedDetails {
+        of: ReportTarget,
+        with_actions: bool,
+    },
+    GetServiceLastAccessedDetails {
+        job: String,
+        paging: Paging,
+    },
+    GetServiceLastAccessedDetailsWithEntities {
+        job: String,
+        service: Namespace,
+        paging: Paging,
+    },
+    ListPoliciesGrantingServiceAccess {
+        of: ReportTarget,
+        services: Vec<Namespace>,
+    },
+    GetAccess {
+        of: AccessOf,
+    },
     CreatePolicy {
         name: PolicyName,
         path: Path,
@@ -479,7 +499,7 @@ pub enum Command {
     StepDeletion(DeletionStep),
     SettleNotice(Notice),
     RecordUse {
-        uses: Vec<(Used, LastUse)>,
+        noted: Box<crate::access::Noted>,
     },
     Sweep,
 }
@@ -535,6 +555,8 @@ impl Command {
             AddRoleToInstanceProfile RemoveRoleFromInstanceProfile CreateUser GetUser ListUsers
             UpdateUser DeleteUser PutUserPolicy GetUserPolicy ListUserPolicies DeleteUserPolicy
             AttachUserPolicy DetachUserPolicy ListAttachedUserPolicies CreateAccessKey
+            GenerateServiceLastAccessedDetails GetServiceLastAccessedDetails
+            GetServiceLastAccessedDetailsWithEntities ListPoliciesGrantingServiceAccess GetAccess
             ListAccessKeys UpdateAccessKey DeleteAccessKey GetAccessKeyLastUsed CreatePolicy
             GetPolicy GetPolicyVersion ListPolicies ListPolicyVersions CreatePolicyVersion
             SetDefaultPolicyVersion DeletePolicyVersion DeletePolicy ListEntitiesForPolicy

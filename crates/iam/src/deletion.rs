@@ -291,9 +291,7 @@ fn remove(tx: &mut Tx<'_>, row: &Role) {
     for region in tx.state().usage_regions(&id) {
         tx.delete(Key::UsageGuard(account.clone(), id.clone(), region));
     }
-    if tx.state().last_use(&Used::Role(id.clone())).is_some() {
-        tx.delete(Key::Use("role", Folded::of(id.as_str())));
-    }
+    crate::access::forget(tx, id.as_str());
 }
 
 /// T7: closes the task. With one process every reader has seen the removal by now: it was

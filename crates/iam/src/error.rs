@@ -58,6 +58,8 @@ pub enum Entity {
     NotServiceLinked(String),
     /// A provider of identities.
     OidcProvider(String),
+    /// A report of the access advisor.
+    AccessReport(String),
     /// A deletion task.
     DeletionTask,
     /// A linked service.

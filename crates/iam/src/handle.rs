@@ -13,8 +13,9 @@ use crate::rows::Change;
 use crate::state::State;
 use crate::tx::{Env, Tx};
 use crate::{
-    access_key, account, attachment, callback, deletion, group, identity, linked, managed_policy,
-    provider, role, role_policy, service, session, tagging, terms, trigger, usage, user,
+    access, access_key, access_report, account, attachment, callback, deletion, group, identity,
+    linked, managed_policy, provider, role, role_policy, service, session, tagging, terms, trigger,
+    usage, user,
 };
 
 /// What a call leads to.
@@ -80,7 +81,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         C::StepDeletion(step) => deletion::step(tx, step),
         C::SettleNotice(notice) => callback::settle(tx, notice).map(|()| Output::Done),
         C::Sweep => deletion::sweep(tx),
-        C::RecordUse { uses } => access_key::record_use(tx, uses),
+        C::RecordUse { noted } => access::record(tx, noted),
         C::CreateServiceSession { service } => identity::open(tx, me, service),
         C::EnrolService { .. }
         | C::RegisterService { .. }
@@ -260,6 +261,11 @@ fn run_in_account(tx: &mut Tx<'_>, me: &Identity, command: &C) -> Result<Output,
         | C::UpdateAccessKey { .. }
         | C::DeleteAccessKey { .. }
         | C::GetAccessKeyLastUsed { .. } => access_key::run(tx, me, &account, command),
+        C::GenerateServiceLastAccessedDetails { .. }
+        | C::GetServiceLastAccessedDetails { .. }
+        | C::GetServiceLastAccessedDetailsWithEntities { .. }
+        | C::ListPoliciesGrantingServiceAccess { .. }
+        | C::GetAccess { .. } => access_report::run(tx, me, &account, command),
         C::ListPolicyAttachments { wanted, paging } => {
             attachment::list(tx, &account, wanted, paging)
         }

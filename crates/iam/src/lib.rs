@@ -8,7 +8,9 @@
 //! No async, no I/O, no clock, no random source: time and randomness come in through
 //! [`tx::Env`]. No ARN text (see `policy::name`), no HTTP, no XML (see `wire`).
 
+pub mod access;
 pub mod access_key;
+pub mod access_report;
 pub mod account;
 mod arguments;
 pub mod attachment;

@@ -77,6 +77,17 @@ pub const CEILINGS_PER_ACCOUNT: usize = 100;
 /// Regions that one linked service may declare.
 pub const REGIONS_PER_SERVICE: usize = 100;
 
+/// How long it is remembered what a principal used, in milliseconds (400 days). [src: the vendor's access advisor]
+pub const ACCESS_KEPT_MS: i64 = 400 * 86_400_000;
+/// How long a report of the access advisor can be read, in milliseconds (7 days).
+pub const REPORT_KEPT_MS: i64 = 7 * 86_400_000;
+/// Services of which it is remembered that one principal used them; the one not used for longest gives way.
+pub const ACCESS_SERVICES: usize = 200;
+/// Actions of one service of which it is remembered that one principal used them.
+pub const ACCESS_ACTIONS: usize = 200;
+/// Keys and principals whose uses wait in memory to be stored; uses beyond that in one interval are not noted.
+pub const ACCESS_NOTED: usize = 100_000;
+
 /// Requests of clients with nonces that are remembered at one time, of all accounts together.
 pub const NONCES: usize = 1_000_000;
 

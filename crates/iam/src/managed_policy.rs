@@ -427,7 +427,7 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
             let linked = template.map(|t| linked::roles_of(tx, account, &t.principal).count());
             Ok(PolicyView {
                 arn,
-                id: format!("ANPA{:A<17}", system_id(shown.as_str())),
+                id: id_of(&PolicyRef::System { path: path.clone(), name: shown.clone() }),
                 name: shown,
                 path: path.clone(),
                 description: Description::parse(text).ok(),
@@ -443,6 +443,29 @@ fn view(tx: &Tx<'_>, account: &AccountId, policy: &PolicyRef) -> Result<PolicyVi
             })
         }
     }
+}
+
+/// The unique id of a policy as it is shown.
+pub fn id_of(policy: &PolicyRef) -> String {
+    match policy {
+        PolicyRef::Customer(id) => id.to_string(),
+        PolicyRef::System { name, .. } => format!("ANPA{:A<17}", system_id(name.as_str())),
+    }
+}
+
+/// The policy of this account, or one that it sees, by unique id.
+pub fn of_id(tx: &Tx<'_>, account: &AccountId, id: &str) -> Option<PolicyRef> {
+    let own = PolicyId::parse(id).ok().and_then(|id| tx.state().policy_by_id(&id));
+    if let Some(row) = own.filter(|row| row.account == *account) {
+        return Some(PolicyRef::Customer(row.id.clone()));
+    }
+    let dialect = tx.dialect(account).ok()?;
+    let system = |path: Path, name: &PolicyName| PolicyRef::System { path, name: name.clone() };
+    let ours = offered::system_policies(tx.state(), dialect).map(|p| system(Path::root(), p.name));
+    let path = Path::parse(linked::RESERVED_PATH).ok()?;
+    let templates = tx.state().services().flat_map(|service| service.templates.values());
+    let mut all = ours.chain(templates.map(|t| system(path.clone(), &t.policy)));
+    all.find(|policy| id_of(policy) == id)
 }
 
 /// A stable id text for a policy of ours: 17 letters out of its name.

@@ -75,6 +75,8 @@ pub enum Resource {
     Group,
     /// A managed policy.
     Policy,
+    /// A user, group, role or managed policy.
+    Entity,
     /// An instance profile.
     InstanceProfile,
     /// A provider of identities by OpenID Connect.
@@ -198,6 +200,11 @@ operations! {
     UpdateAccessKey                     Iam Write User Policy;
     DeleteAccessKey                     Iam Write User Policy;
     GetAccessKeyLastUsed                Iam Read  User Policy;
+    GenerateServiceLastAccessedDetails  Iam Read  Entity Policy;
+    GetServiceLastAccessedDetails       Iam Read  None Policy;
+    GetServiceLastAccessedDetailsWithEntities Iam Read None Policy;
+    ListPoliciesGrantingServiceAccess   Iam Read  Entity Policy;
+    GetAccess                           Linkrole Read Entity Policy;
     CreatePolicy                        Iam Write Policy Policy;
     GetPolicy                           Iam Read  Policy Policy;
     GetPolicyVersion                    Iam Read  Policy Policy;

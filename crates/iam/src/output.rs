@@ -335,6 +335,95 @@ pub struct PermissionChange {
     pub removed: Vec<serde_json::Value>,
 }
 
+/// A principal that a report tells of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Who {
+    /// Its ARN.
+    pub arn: String,
+    /// Its unique id.
+    pub id: PrincipalId,
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub path: Path,
+    /// Whether it is a role, and not a user.
+    pub is_role: bool,
+}
+
+/// What a report tells of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceAccess {
+    /// The service.
+    pub service: Namespace,
+    /// Its name for people.
+    pub display_name: String,
+    /// How many principals tried.
+    pub entities: usize,
+    /// Who tried last, by ARN, and when and where.
+    pub last: Option<(String, Seen)>,
+    /// The same for each action that was tried.
+    pub actions: BTreeMap<ActionName, (String, Seen)>,
+}
+
+/// A report of the access advisor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportView {
+    /// Whether it tells of actions.
+    pub with_actions: bool,
+    /// When it was asked for, in seconds since 1970.
+    pub at_s: u32,
+    /// The services.
+    pub services: Page<ServiceAccess>,
+}
+
+/// Whose a policy is that stands in its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum OwnerKind {
+    User,
+    Group,
+    Role,
+}
+
+/// How a policy grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantedBy {
+    /// As a managed policy.
+    Managed {
+        /// Its ARN.
+        arn: String,
+    },
+    /// As an inline policy.
+    Inline {
+        /// What it stands in.
+        kind: OwnerKind,
+        /// The name of that.
+        name: String,
+    },
+}
+
+/// A policy that grants a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granting {
+    /// Its name.
+    pub policy: String,
+    /// How it grants.
+    pub by: GrantedBy,
+}
+
+/// All that is known of what one principal or key used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessView {
+    /// Its ARN, or the key's id.
+    pub name: String,
+    /// Its last use; of roles and keys.
+    pub last: Option<Arc<LastUse>>,
+    /// Its sessions; of principals.
+    pub sessions: Option<Arc<Sessions>>,
+    /// The services it tried; of principals.
+    pub services: Vec<Arc<Access>>,
+}
+
 /// What a caller gets.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant is named for what it carries")]
@@ -390,6 +479,14 @@ pub enum Output {
         user: Option<UserName>,
         last: Option<Arc<LastUse>>,
     },
+    AccessJob(String),
+    AccessReport(Box<ReportView>),
+    AccessEntities {
+        at_s: u32,
+        entities: Page<(Who, Option<i64>)>,
+    },
+    GrantingPolicies(Vec<(Namespace, Vec<Granting>)>),
+    Access(Box<AccessView>),
     Task(TaskView),
     Session {
         credentials: Credentials,

@@ -158,9 +158,7 @@ fn delete(tx: &mut Tx<'_>, account: &AccountId, role: &RoleName) -> Result<Outpu
     if !own.grants.inline.is_empty() {
         return Err(Error::DeleteConflict(Conflict::InlinePolicies));
     }
-    if tx.state().last_use(&Used::Role(row.id.clone())).is_some() {
-        tx.delete(Key::Use("role", Folded::of(row.id.as_str())));
-    }
+    crate::access::forget(tx, row.id.as_str());
     tx.delete(Key::Role(account.clone(), row.name.folded()));
     Ok(Output::Done)
 }

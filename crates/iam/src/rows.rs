@@ -188,7 +188,7 @@ impl AccessKey {
 }
 
 /// When and for what something was last used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LastUse {
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
@@ -531,6 +531,43 @@ pub struct UseRow {
     pub last: LastUse,
 }
 
+/// A last attempt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// In which region; empty where none was told.
+    pub region: String,
+}
+
+/// What a principal last tried at one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Access {
+    /// The principal's account.
+    pub account: AccountId,
+    /// The root, user or role.
+    pub principal: PrincipalId,
+    /// The service.
+    pub service: Namespace,
+    /// The last attempt of all.
+    pub last: Seen,
+    /// The last attempt of each action.
+    pub actions: BTreeMap<ActionName, Seen>,
+}
+
+/// How many sessions a principal has had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// The principal's account.
+    pub account: AccountId,
+    /// The root, user or role.
+    pub principal: PrincipalId,
+    /// Sessions opened since it was first counted.
+    pub opened: u64,
+    /// When the last one was opened, in milliseconds since 1970.
+    pub last_ms: i64,
+}
+
 /// A request that was taken and is not taken again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nonce {
@@ -593,7 +630,19 @@ trait AsKey {
 macro_rules! as_key {
     ($($t:ty),*) => {$(impl AsKey for $t { fn as_key(&self) -> &str { self.as_str() } })*};
 }
-as_key!(AccountId, Folded, KeyId, ServiceName, RoleId, Region, ResourceName, TaskId, NonceDigest);
+as_key!(
+    AccountId,
+    Folded,
+    KeyId,
+    ServiceName,
+    RoleId,
+    Region,
+    ResourceName,
+    TaskId,
+    NonceDigest,
+    PrincipalId,
+    Namespace
+);
 impl AsKey for &'static str {
     fn as_key(&self) -> &str {
         self
@@ -639,6 +688,10 @@ tables! {
     18 OidcProvider(OidcProvider) by (account: AccountId, name: Folded);
     /// What a service is still to be told.
     19 Notice(Notice) by (account: AccountId, role: RoleId);
+    /// What a principal last tried at a service.
+    20 Access(Access) by (account: AccountId, principal: PrincipalId, service: Namespace);
+    /// How many sessions a principal has had.
+    21 Sessions(Sessions) by (account: AccountId, principal: PrincipalId);
 }
 
 impl Row {
@@ -671,6 +724,10 @@ impl Row {
             Self::Group(r) => Key::Group(r.account.clone(), r.name.folded()),
             Self::OidcProvider(r) => Key::OidcProvider(r.account.clone(), r.name.folded()),
             Self::Notice(r) => Key::Notice(r.account.clone(), r.role.clone()),
+            Self::Access(r) => {
+                Key::Access(r.account.clone(), r.principal.clone(), r.service.clone())
+            }
+            Self::Sessions(r) => Key::Sessions(r.account.clone(), r.principal.clone()),
         }
     }
 }

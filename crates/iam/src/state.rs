@@ -73,6 +73,8 @@ pub struct State {
     open_tasks: OrdMap<RoleId, TaskId>,
     ended_tasks: OrdMap<AccountId, OrdSet<(i64, TaskId)>>,
     uses: OrdMap<Used, Arc<LastUse>>,
+    accesses: OrdMap<(PrincipalId, Namespace), Arc<Access>>,
+    sessions: OrdMap<PrincipalId, Arc<Sessions>>,
     notices: OrdMap<RoleId, Arc<Notice>>,
     nonces: OrdMap<NonceDigest, i64>,
     nonce_ends: OrdSet<(i64, NonceDigest)>,
@@ -144,6 +146,10 @@ impl State {
             }
             Row::Clock(r) => self.clock_ms = r.at_ms,
             Row::Use(r) => drop(self.uses.insert(r.used, Arc::new(r.last))),
+            Row::Access(r) => {
+                self.accesses.insert((r.principal.clone(), r.service.clone()), Arc::new(r));
+            }
+            Row::Sessions(r) => drop(self.sessions.insert(r.principal.clone(), Arc::new(r))),
             Row::Installation(r) => self.installation = Some(Arc::new(r)),
             Row::Group(r) => {
                 let at = (r.account.clone(), r.name.folded());
@@ -238,6 +244,10 @@ impl State {
                 }
             }
             Key::Clock() | Key::Installation() => {}
+            Key::Access(_, principal, service) => {
+                self.accesses.remove(&(principal.clone(), service.clone()));
+            }
+            Key::Sessions(_, principal) => drop(self.sessions.remove(principal)),
             Key::Notice(_, role) => drop(self.notices.remove(role)),
             Key::OidcProvider(account, name) => {
                 self.oidc_providers.remove(&(account.clone(), name.clone()));
@@ -342,6 +352,11 @@ impl State {
     /// A group by name, ignoring case.
     pub fn group(&self, account: &AccountId, name: &Folded) -> Option<&Arc<Group>> {
         self.groups.get(&(account.clone(), name.clone()))
+    }
+
+    /// A group by unique id.
+    pub fn group_by_id(&self, id: &GroupId) -> Option<&Arc<Group>> {
+        self.groups.get(self.group_ids.get(id)?)
     }
 
     /// The groups of an account whose folded name comes after `after`, in order.
@@ -620,6 +635,28 @@ impl State {
         self.uses.get(used)
     }
 
+    /// What a principal last tried at a service.
+    pub fn access(&self, of: &PrincipalId, service: &Namespace) -> Option<&Arc<Access>> {
+        self.accesses.get(&(of.clone(), service.clone()))
+    }
+
+    /// What a principal last tried at each service, in order.
+    pub fn accesses_of<'a>(
+        &'a self,
+        of: &'a PrincipalId,
+    ) -> impl Iterator<Item = &'a Arc<Access>> + use<'a> {
+        let from = Namespace::parse("-").map(|first| (of.clone(), first));
+        from.into_iter()
+            .flat_map(|from| self.accesses.range(from..))
+            .take_while(move |((principal, _), _)| principal == of)
+            .map(|(_, row)| row)
+    }
+
+    /// How many sessions a principal has had.
+    pub fn sessions(&self, of: &PrincipalId) -> Option<&Arc<Sessions>> {
+        self.sessions.get(of)
+    }
+
     /// What a role's service is still to be told.
     pub fn notice(&self, role: &RoleId) -> Option<&Arc<Notice>> {
         self.notices.get(role)
@@ -676,6 +713,8 @@ impl State {
                 Row::Use(UseRow { used: used.clone(), last: (**last).clone() })
             }),
         );
+        rows.extend(self.accesses.values().map(|r| Row::Access((**r).clone())));
+        rows.extend(self.sessions.values().map(|r| Row::Sessions((**r).clone())));
         rows.extend(self.notices.values().map(|r| Row::Notice((**r).clone())));
         let nonces = self.nonces.iter();
         rows.extend(nonces.map(|(digest, until_ms)| {

@@ -72,6 +72,14 @@ fn of(tx: &Tx<'_>, me: &Identity, command: &Command) -> Result<Ask, Error> {
             Some(name::policy(dialect, account.as_str(), path.as_str(), policy.as_str()))
         }
         C::GetAccessKeyLastUsed { key } => Some(at.owner_of(key)),
+        C::GenerateServiceLastAccessedDetails { of, .. }
+        | C::ListPoliciesGrantingServiceAccess { of, .. } => Some(at.reported(&of.of)),
+        C::GetAccess { of } => Some(match of {
+            AccessOf::Root(_) => name::root(dialect, account.as_str()),
+            AccessOf::User(user) => at.user(user),
+            AccessOf::Role(role) => at.role(role),
+            AccessOf::Key(key) => at.owner_of(key),
+        }),
         C::AddRoleToInstanceProfile { profile, .. }
         | C::RemoveRoleFromInstanceProfile { profile, .. } => {
             Some(name::instance_profile(dialect, account.as_str(), profile))
@@ -209,6 +217,15 @@ impl Target<'_, '_> {
             ask
         };
         about.into_iter().map(ask).collect()
+    }
+
+    fn reported(&self, of: &ReportOf) -> String {
+        match of {
+            ReportOf::User(user) => self.user(user),
+            ReportOf::Group(group) => self.group(group),
+            ReportOf::Role(role) => self.role(role),
+            ReportOf::Policy(policy) => self.policy(policy),
+        }
     }
 
     fn role(&self, role: &RoleName) -> String {

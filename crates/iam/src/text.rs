@@ -165,6 +165,14 @@ fn is_fingerprint(text: &str) -> bool {
     every(text, |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
+fn is_namespace(text: &str) -> bool {
+    every(text, |b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
+fn is_action(text: &str) -> bool {
+    every(text, |b| b.is_ascii_alphanumeric() || b"_-.:/".contains(&b))
+}
+
 fn is_uuid(text: &str) -> bool {
     every(text, |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-')
 }
@@ -278,6 +286,12 @@ texts! {
     UserId: 18..=21, "[A-Z0-9]+", is_id;
     /// A managed policy's unique id, never used again.
     PolicyId: 18..=21, "[A-Z0-9]+", is_id;
+    /// The unique id of a user or role, or an account's id for its root.
+    PrincipalId: 12..=21, "[A-Z0-9]+", is_id;
+    /// What the actions of a service begin with.
+    Namespace: 1..=64, "[\\w-]*", is_namespace;
+    /// What follows it in an action.
+    ActionName: 1..=128, "[\\w.:/-]+", is_action;
     /// A deletion task's random id.
     TaskId: 36..=36, "[0-9a-f-]{36}", is_uuid;
     /// The digest by which a request is known that is taken once.

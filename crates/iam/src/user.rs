@@ -182,6 +182,7 @@ fn delete(tx: &mut Tx<'_>, account: &AccountId, user: &UserName) -> Result<Outpu
     if tx.state().groups_of(&row.id).next().is_some() {
         return Err(Error::DeleteConflict(Conflict::Groups));
     }
+    crate::access::forget(tx, row.id.as_str());
     tx.delete(Key::User(account.clone(), row.name.folded()));
     Ok(Output::Done)
 }

@@ -229,8 +229,11 @@ fn row_26_a_service_is_removed_only_when_no_role_of_it_is_left() {
     world.delete_linked(&people.root, BACKUP_ROLE);
     world.delete_linked(&people.other_root, VAULT_ROLE);
     let Caller::Key(key) = &people.backup else { panic!("no key") };
-    let last = LastUse { at_ms: world.now_ms, region: "r".into(), service: "sts".into() };
-    world.ok(&Caller::System, Command::RecordUse { uses: vec![(Used::Key(key.clone()), last)] });
+    assert!(world.works(&people.backup));
+    let mut noted = iam::access::Noted::default();
+    world.events.iter().for_each(|event| noted.note(event));
+    world.ok(&Caller::System, Command::RecordUse { noted: Box::new(noted) });
+    assert!(world.state.last_use(&Used::Key(key.clone())).is_some());
     world.ok(&Caller::Operator, remove());
     assert!(world.state.last_use(&Used::Key(key.clone())).is_none());
     // Its key is nobody's, and its names are free.
@@ -374,7 +377,8 @@ fn row_56_a_service_calls_onward_in_its_callers_name_for_what_both_may() {
     assert!(asks(&mut world, &storage, &session, "storage:GetObject").is_ok());
     let event = world.last_event();
     let named = (event.actor.user_name.as_deref(), event.actor.invoked_by.as_deref());
-    assert_eq!(named, (Some("bare"), Some("storage.example.com")));
+    assert_eq!(named, (Some("bare"), Some(BACKUP)));
+    assert_eq!(event.asked_by.as_deref(), Some("storage.example.com"));
     // What the caller may not, and what the manifest does not declare.
     assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_err());
     let list = || Command::ListUsers { prefix: "/".into(), paging: no_paging() };

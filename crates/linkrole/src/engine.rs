@@ -6,19 +6,21 @@
 //! doubt about the store the engine takes no more writes and says so to the process.
 
 use crate::clock::{Clock, random};
+use crate::look_up::terms;
 use arc_swap::ArcSwap;
+use iam::access::Noted;
 use iam::audit::Event;
 use iam::caller::{Call, Caller, Source};
 use iam::command::Command;
 use iam::error::Error;
 use iam::handle::{Handled, handle};
 use iam::operations::Access;
+use iam::operations::Operation;
 use iam::output::Output;
-use iam::rows::{Change, LastUse, Row, Used};
+use iam::rows::{Change, Row};
 use iam::seal::Keyring;
 use iam::state::State;
 use iam::tx::Env;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +38,8 @@ enum Job {
     Call(Box<Call>, Reply),
     /// A read that was refused: nothing to run, but to be kept.
     Record(Box<Event>, oneshot::Sender<()>),
+    /// Stores what was used since the last time.
+    RecordUses(oneshot::Sender<()>),
     /// Empties a store in memory and puts these rows there.
     Reset(Vec<Row>, oneshot::Sender<Result<(), String>>),
     /// Ends the writer, once all that came before is done.
@@ -49,11 +53,14 @@ pub struct Engine<S> {
     clock: Arc<Clock>,
     snapshot: ArcSwap<State>,
     queue: mpsc::Sender<Job>,
-    uses: Mutex<BTreeMap<Used, LastUse>>,
+    /// What was used since that was last stored.
+    noted: Mutex<Noted>,
     /// Wakes the reconciler.
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
     pub failed: Notify,
+    /// Whether every read of a known caller is kept in the trail, too.
+    pub records_reads: AtomicBool,
     broken: AtomicBool,
     panics: AtomicU64,
 }
@@ -94,6 +101,7 @@ impl<S: Store> Engine<S> {
         {
             return Err("the master key is not the one this store was made with; put the right file in its place".into());
         }
+        let noted = lost_uses(&store).await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let engine = Arc::new(Self {
             store: Arc::new(store),
@@ -101,9 +109,10 @@ impl<S: Store> Engine<S> {
             clock,
             snapshot: ArcSwap::from_pointee(state),
             queue,
-            uses: Mutex::default(),
+            noted: Mutex::new(noted),
             changed: Notify::new(),
             failed: Notify::new(),
+            records_reads: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
@@ -147,7 +156,11 @@ impl<S: Store> Engine<S> {
             let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
                 return Err(Error::Internal("a call panicked"));
             };
-            if handled.event.denied {
+            // What is kept is noted when it is stored.
+            let keep = handled.event.denied || (self.keeps_reads() && is_known(&call.caller));
+            if !keep {
+                self.note(&handled.event);
+            } else {
                 let (done, kept) = oneshot::channel();
                 let job = Job::Record(Box::new(handled.event), done);
                 if self.queue.send(job).await.is_ok() {
@@ -163,17 +176,13 @@ impl<S: Store> Engine<S> {
         answer.await.unwrap_or(Err(Error::Internal("the writer has ended")))
     }
 
+    fn keeps_reads(&self) -> bool {
+        self.records_reads.load(Ordering::Relaxed)
+    }
+
     /// Runs a call of the server itself.
     pub async fn system(&self, command: Command) -> Result<Output, Error> {
-        self.call(Call {
-            caller: Caller::System,
-            on_behalf: None,
-            command,
-            nonce: None,
-            source: Source::default(),
-            request_id: crate::clock::uuid(),
-        })
-        .await
+        self.call(of_system(command)).await
     }
 
     /// Empties the server and puts these rows there; only for a store in memory.
@@ -192,26 +201,32 @@ impl<S: Store> Engine<S> {
         let _ = self.queue.send(Job::Stop).await;
     }
 
-    /// Notes that a key or role was used; stored in batches, off the way of requests.
-    pub fn note_use(&self, used: Used, last: LastUse) {
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.insert(used, last);
+    /// Notes who used what; stored in batches, off the way of requests.
+    fn note(&self, event: &Event) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).note(event);
     }
 
     /// Stores the uses noted since the last time.
-    pub async fn flush_uses(&self) {
-        let uses: Vec<_> = {
-            let mut noted = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *noted).into_iter().collect()
-        };
-        if !uses.is_empty() {
-            let _ = self.system(Command::RecordUse { uses }).await;
+    pub async fn record_uses(&self) {
+        let (done, stored) = oneshot::channel();
+        if self.queue.send(Job::RecordUses(done)).await.is_ok() {
+            let _ = stored.await;
         }
     }
 
     /// Entries of the trail.
     pub async fn entries(&self, query: &EntryQuery) -> Result<store::Page, String> {
         self.store.entries(query).await.map_err(|e| e.to_string())
+    }
+
+    /// The position of the trail's first entry that is still there.
+    pub async fn first_entry(&self) -> Result<u64, String> {
+        self.store.first_entry().await.map_err(|e| e.to_string())
+    }
+
+    /// Forgets entries of the trail before a position, as far as whole segments lie there.
+    pub async fn forget(&self, before: u64) -> Result<u64, String> {
+        self.store.forget(before).await.map_err(|e| e.to_string())
     }
 
     /// Runs a call. One that panics is counted and answered as a fault; it changes nothing.
@@ -228,8 +243,19 @@ impl<S: Store> Engine<S> {
         let mut source = random;
         let mut env =
             Env { now_ms: self.clock.now_ms(), random: &mut source, keyring: &self.keyring };
-        handle(state, call, &mut env)
+        let mut handled = handle(state, call, &mut env);
+        // The core knows no texts; the trail is to say what the caller was told.
+        if let Err(error) = &handled.outcome {
+            handled.event.told = Some(wire::trail::told(call, handled.event.dialect, error));
+        }
+        handled
     }
+}
+
+/// Whether a caller is one whose vain attempts are kept. A stranger must not be able to fill the
+/// disk, and a stale step of a worker is no news.
+fn is_known(caller: &Caller) -> bool {
+    !matches!(caller, Caller::System | Caller::Anonymous)
 }
 
 impl<S> Engine<S> {
@@ -291,7 +317,12 @@ impl<S: Store> Writer<S> {
                 Job::Stop => stop = true,
                 Job::Call(call, reply) => self.take(&mut state, &mut batch, &call, reply),
                 Job::Record(event, done) => {
+                    self.engine.note(&event);
                     batch.entries.extend(entry(&event, &[]));
+                    batch.recorded.push(done);
+                }
+                Job::RecordUses(done) => {
+                    self.record_uses(&mut state, &mut batch);
                     batch.recorded.push(done);
                 }
                 Job::Reset(rows, done) => {
@@ -318,13 +349,13 @@ impl<S: Store> Writer<S> {
             batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
             return;
         };
-        // What a known caller tried and did not get is kept too. A stranger must not be able to fill
-        // the disk, and a stale step of a worker is no news.
-        let known = !matches!(call.caller, Caller::System | Caller::Anonymous);
-        let keep = handled.outcome.is_ok() || known || !handled.changes.is_empty();
+        let keep = handled.outcome.is_ok() || is_known(&call.caller) || !handled.changes.is_empty();
         if keep {
             match entry(&handled.event, &handled.changes) {
-                Some(entry) => batch.entries.push(entry),
+                Some(entry) => {
+                    batch.entries.push(entry);
+                    self.engine.note(&handled.event);
+                }
                 None => {
                     batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
                     return;
@@ -334,6 +365,20 @@ impl<S: Store> Writer<S> {
         batch.changes |= !handled.changes.is_empty();
         *state = handled.next;
         batch.replies.push((reply, handled.outcome));
+    }
+
+    /// Stores what was used. All that stands before this entry in the trail was noted before it by this very
+    /// thread, so what a process loses is what stands behind the last such entry.
+    fn record_uses(&self, state: &mut State, batch: &mut Batch) {
+        let noted = {
+            let mut noted = self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *noted)
+        };
+        if !noted.is_empty() {
+            let (reply, _) = oneshot::channel();
+            let command = Command::RecordUse { noted: Box::new(noted) };
+            self.take(state, batch, &of_system(command), reply);
+        }
     }
 
     /// Stores a batch, publishes the state, answers: in this order.
@@ -385,19 +430,53 @@ impl<S: Store> Writer<S> {
         }
         let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>();
         let changes = changes.ok_or("a row was not written")?;
-        let entry = Entry { record: b"{}".to_vec(), changes };
+        let entry = Entry { record: b"{}".to_vec(), changes, ..Entry::default() };
         self.revision =
             self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
         *state = fresh;
+        *self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted::default();
         self.engine.snapshot.store(Arc::new(state.clone()));
         Ok(())
+    }
+}
+
+fn of_system(command: Command) -> Call {
+    Call {
+        caller: Caller::System,
+        on_behalf: None,
+        command,
+        nonce: None,
+        source: Source::default(),
+        request_id: crate::clock::uuid(),
+    }
+}
+
+/// What was used and not stored before the last process ended, as far as the trail tells: reads that were allowed
+/// are not in it.
+async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
+    let mut noted = Noted::default();
+    let mut from = u64::MAX;
+    loop {
+        let query = EntryQuery::backwards(from, 500);
+        let page = store.entries(&query).await.map_err(|e| e.to_string())?;
+        for stored in &page.entries {
+            let Ok(event) = serde_json::from_slice::<Event>(&stored.record) else { continue };
+            if event.operation == Operation::RecordUse.facts().name {
+                return Ok(noted);
+            }
+            noted.note(&event);
+        }
+        match page.next {
+            Some(next) => from = next,
+            None => return Ok(noted),
+        }
     }
 }
 
 fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
     let record = serde_json::to_vec(event).ok()?;
     let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>()?;
-    Some(Entry { record, changes })
+    Some(Entry { record, terms: terms(event), changes })
 }
 
 fn row_change(change: &Change) -> Option<store::RowChange> {

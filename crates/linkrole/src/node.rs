@@ -17,10 +17,15 @@ use ipnet::IpNet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+
+/// Between two times that it is stored who used what; what a crash may lose of it.
+const USES_EVERY: Duration = Duration::from_secs(1);
 
 /// How a server is to run.
 pub struct Settings {
@@ -36,6 +41,8 @@ pub struct Settings {
     pub private_issuers: bool,
     /// Networks, beside the public ones, in which linked services are asked about their roles.
     pub callback_networks: Vec<IpNet>,
+    /// Whether reads are kept in the trail, too.
+    pub records_reads: bool,
     /// Who writes checkpoints of the trail, where it is kept.
     pub witness: Option<Witness>,
     /// What a reset leaves; only `dev` has one.
@@ -63,6 +70,7 @@ impl<S: Store> Node<S> {
     pub async fn open(store: S, keyring: Keyring, settings: Settings) -> Result<Self, String> {
         let clock = Arc::new(Clock::system());
         let (engine, writer) = Engine::start(store, keyring, clock).await?;
+        engine.records_reads.store(settings.records_reads, Ordering::Relaxed);
         let tcp = settings.tcp;
         let address = tcp.local_addr().map_err(|e| e.to_string())?;
         let operator = settings.socket.as_deref().map(bind_operator).transpose()?;
@@ -118,6 +126,15 @@ impl<S: Store> Node<S> {
         let (stop, stopped) = watch::channel(false);
         let engine = self.server.engine.clone();
         let worker = tokio::spawn(Reconciler::new(engine.clone(), self.callbacks).run());
+        // What the trail tells of the time before a crash is known before the first request.
+        engine.record_uses().await;
+        let noting = engine.clone();
+        let uses = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(USES_EVERY).await;
+                noting.record_uses().await;
+            }
+        });
         let (done, ended) = oneshot::channel();
         let witness = self.witness.map(|witness| tokio::spawn(witness.run(engine.clone(), ended)));
         let watched = engine.clone();
@@ -134,7 +151,9 @@ impl<S: Store> Node<S> {
         signal.abort();
         worker.abort();
         let _ = worker.await;
-        engine.flush_uses().await;
+        uses.abort();
+        let _ = uses.await;
+        engine.record_uses().await;
         let sound = engine.is_sound();
         if engine.panics() > 0 {
             tracing::error!(count = engine.panics(), "calls panicked while the server ran");

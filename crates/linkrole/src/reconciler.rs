@@ -49,7 +49,6 @@ impl<S: Store> Reconciler<S> {
         let mut since_sweep = SWEEP;
         loop {
             while self.pass().await {}
-            self.engine.flush_uses().await;
             if since_sweep >= SWEEP {
                 since_sweep = Duration::ZERO;
                 let _ = self.engine.system(Command::Sweep).await;

@@ -73,6 +73,38 @@ pub struct Call<'a> {
     pub signing_name: &'a str,
 }
 
+/// An operation of a service that speaks one of AWS's protocols at `/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    /// The name in the signature's scope.
+    pub signing_name: &'a str,
+    /// The region in the signature's scope.
+    pub region: &'a str,
+    /// What is sent, and how.
+    pub form: Form<'a>,
+}
+
+/// How an operation of AWS's is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Form<'a> {
+    /// As a form with the operation's name under `Action`; answered in XML.
+    Query {
+        /// The version of the API.
+        version: &'a str,
+        /// The operation.
+        action: &'a str,
+        /// Its parameters, flat.
+        params: &'a [(&'a str, &'a str)],
+    },
+    /// As JSON 1.1 with the operation's name in a header; answered in JSON.
+    Json {
+        /// The API and the operation, as in `Kinesis_20131202.PutRecord`.
+        target: &'a str,
+        /// Its parameters.
+        body: &'a Value,
+    },
+}
+
 /// An answer, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -203,6 +235,33 @@ impl Client {
             .map_err(|_| Error::Answer { expected: "XML in UTF-8".to_owned() })
     }
 
+    /// Calls an operation of a service that speaks one of AWS's protocols. Takes any answer.
+    ///
+    /// Errors: as [`Client::send`].
+    pub async fn operation(&self, operation: &Operation<'_>) -> Result<Answer, Error> {
+        let mut headers = Vec::new();
+        let (kind, body) = match &operation.form {
+            Form::Query { version, action, params } => {
+                let named = [("Action", *action), ("Version", *version)];
+                let kind = "application/x-www-form-urlencoded; charset=utf-8";
+                (kind, query_of(named.into_iter().chain(params.iter().copied())))
+            }
+            Form::Json { target, body } => {
+                headers.push(("x-amz-target".to_owned(), (*target).to_owned()));
+                ("application/x-amz-json-1.1", body.to_string())
+            }
+        };
+        let call = Call {
+            method: "POST",
+            path: "/",
+            query: "",
+            content_type: Some(kind),
+            body: body.as_bytes(),
+            signing_name: operation.signing_name,
+        };
+        self.send_with(&call, operation.region, headers).await
+    }
+
     /// Waits until the server says that it is ready, for ten seconds and some.
     ///
     /// Errors: the last one; the server's refusal if it answers but is not ready.
@@ -237,8 +296,19 @@ impl Client {
     ///
     /// Errors: [`Error::Unreachable`], [`Error::Broken`], [`Error::Argument`].
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        self.send_with(call, REGION, Vec::new()).await
+    }
+
+    /// The same, signed for a region and with more headers.
+    async fn send_with(
+        &self,
+        call: &Call<'_>,
+        region: &str,
+        more: Vec<(String, String)>,
+    ) -> Result<Answer, Error> {
         let credentials = self.credentials().await?;
-        let answer = self.deliver(self.request(call, credentials.as_deref())?).await?;
+        let request = self.request(call, region, more, credentials.as_deref())?;
+        let answer = self.deliver(request).await?;
         self.learn(credentials.as_ref(), &answer).await;
         Ok(answer)
     }
@@ -315,10 +385,11 @@ impl Client {
     fn request(
         &self,
         call: &Call<'_>,
+        region: &str,
+        mut headers: Vec<(String, String)>,
         credentials: Option<&Credentials>,
     ) -> Result<hyper::Request<Full<Bytes>>, Error> {
         let host = self.host();
-        let mut headers: Vec<(String, String)> = Vec::new();
         if let Some(kind) = call.content_type {
             headers.push(("content-type".to_owned(), kind.to_owned()));
         }
@@ -333,7 +404,7 @@ impl Client {
                     body: call.body,
                 };
                 let now = clock::now();
-                headers.extend(sign::sign(&signed, credentials, REGION, call.signing_name, now));
+                headers.extend(sign::sign(&signed, credentials, region, call.signing_name, now));
             }
             None => headers.push(("host".to_owned(), host.to_owned())),
         }
@@ -438,7 +509,7 @@ fn address(host: &str, port: u16) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may fail loudly")]
     use super::*;
     use crate::http::{self, Request, Response};
     use tokio::net::TcpListener;
@@ -502,5 +573,41 @@ mod tests {
     async fn an_unknown_service_has_no_query_api() {
         let client = Client::socket(Path::new("/nowhere"));
         assert!(matches!(client.query("ec2", &[]).await, Err(Error::Argument(_))));
+    }
+
+    #[tokio::test]
+    async fn operations_of_aws_travel_in_their_protocols_signed_for_their_region() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(http::serve(listener, |request: Request| async move {
+            let said = |name: &str| request.header(name).unwrap_or_default().to_owned();
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            Response::json(
+                200,
+                &serde_json::json!([said("x-amz-target"), said("authorization"), body]),
+            )
+        }));
+        let key = Credentials {
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            secret_access_key: crate::Secret::new("secret".to_owned()),
+            session_token: None,
+        };
+        let client = Client::tcp(&endpoint, Some(key)).unwrap();
+        let params = [("Name", "a b")];
+        let query = Form::Query { version: "2010-03-31", action: "CreateTopic", params: &params };
+        let json =
+            Form::Json { target: "Logs_1.Do", body: &serde_json::json!({ "logGroupName": "g" }) };
+        for (form, target, body) in [
+            (query, "", "Action=CreateTopic&Version=2010-03-31&Name=a%20b"),
+            (json, "Logs_1.Do", r#"{"logGroupName":"g"}"#),
+        ] {
+            let operation = Operation { signing_name: "sns", region: "eu-test-1", form };
+            let answer = client.operation(&operation).await.unwrap().success().unwrap();
+            let said: Vec<String> = serde_json::from_slice(&answer).unwrap();
+            assert_eq!((said[0].as_str(), said[2].as_str()), (target, body));
+            assert!(said[1].contains("/eu-test-1/sns/aws4_request"), "{}", said[1]);
+            assert_eq!(said[1].contains("x-amz-target"), !target.is_empty(), "it is signed");
+        }
+        server.abort();
     }
 }

@@ -107,6 +107,12 @@ impl Error {
 fn of_json(status: u16, text: &str) -> Option<Refusal> {
     let body: Value = serde_json::from_str(text).ok()?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    if let Some(kind) = text(body.get("__type")) {
+        // As AWS's services say it that answer in JSON; before a `#` stands whose code it is.
+        let code = kind.rsplit('#').next().unwrap_or_default().to_owned();
+        let message = text(body.get("message").or(body.get("Message"))).unwrap_or_default();
+        return Some(Refusal { status, code, message, request_id: None });
+    }
     let Some(error) = body.get("error") else {
         // As Alibaba Cloud's services say it.
         return Some(Refusal {
@@ -158,6 +164,8 @@ mod tests {
             Error::refused(403, rpc).to_string(),
             "expected success; the answer was 403 NoPermission: no (request R3)"
         );
+        let json = br#"{"__type":"com.example#ResourceNotFoundException","message":"no"}"#;
+        assert!(Error::refused(400, json).is("ResourceNotFoundException"));
         let error = Error::refused(413, b"the body is larger than 1 MiB\n");
         assert_eq!(error.refusal().unwrap().message, "the body is larger than 1 MiB");
     }

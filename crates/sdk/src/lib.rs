@@ -90,7 +90,7 @@ pub mod sign_acs;
 mod tls;
 mod xml;
 
-pub use client::{Answer, Call, Client, REGION};
+pub use client::{Answer, Call, Client, Form, Operation, REGION};
 pub use credentials::{Credentials, Secret};
 pub use error::{Error, Refusal};
 pub use forwarded::Forwarded;

@@ -4,13 +4,15 @@ use crate::aws::fault::Fault;
 use crate::clock::iso_seconds;
 use crate::manifest::{self, ManifestText};
 use crate::native::{Nothing, RoleOnly, read, role};
-use iam::command::{Command, ImportedPolicy, TermsChange};
+use iam::command::{AccessOf, Command, ImportedPolicy, TermsChange};
 use iam::output::{
-    CatalogEntry, Output, PermissionChange, PolicyChange, PreviewView, RoleChange, ServiceChange,
-    SettingChange,
+    AccessView, CatalogEntry, Output, PermissionChange, PolicyChange, PreviewView, RoleChange,
+    ServiceChange, SettingChange,
 };
 use iam::rows::{PermissionsPolicy, ServiceTerms, Template};
-use iam::text::{AccountId, Description, PolicyName, RoleName, ServiceName, Suffix};
+use iam::text::{
+    AccountId, Description, KeyId, PolicyName, RoleName, ServiceName, Suffix, UserName,
+};
 use policy::Dialect;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -78,6 +80,37 @@ struct Force {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ShowAccess {
+    kind: AccessKind,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AccessKind {
+    Root,
+    User,
+    Role,
+    Key,
+}
+
+/// Whose access is shown.
+fn access_of(ask: &ShowAccess) -> Result<AccessOf, Fault> {
+    let name = ask.name.as_str();
+    let (found, rule) = match ask.kind {
+        AccessKind::Root => (AccountId::parse(name).map(AccessOf::Root), "the account's id"),
+        AccessKind::User => (UserName::parse(name).map(AccessOf::User), "a user's name"),
+        AccessKind::Role => (RoleName::parse(name).map(AccessOf::Role), "a role's name"),
+        AccessKind::Key => (KeyId::parse(name).map(AccessOf::Key), "an access key's id"),
+    };
+    found.map_err(|_| {
+        let text = format!("Expected `name` to be {rule}; found `{name}`.");
+        Fault::new("ValidationError", 400, text)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Import {
     dialect: Dialect,
     policy: PolicyName,
@@ -108,6 +141,7 @@ pub const PATHS: &[&str] = &[
     "/v1/services/remove",
     "/v1/services/new-key",
     "/v1/operator/force-delete",
+    "/v1/access/show",
 ];
 
 /// Reads a request to one of the paths.
@@ -127,6 +161,7 @@ pub fn decode(path: &str, body: &[u8]) -> Result<Command, Fault> {
         "/v1/slr/accept-update" => {
             Command::AcceptServiceUpdate { role: read::<RoleOnly>(body)?.role }
         }
+        "/v1/access/show" => Command::GetAccess { of: access_of(&read(body)?)? },
         "/v1/terms/show" => {
             read::<Nothing>(body)?;
             Command::GetServiceTerms
@@ -176,7 +211,37 @@ pub fn body(output: &Output) -> Option<Value> {
             "next": next,
         }),
         Output::Role(view) => json!({ "role": role(view) }),
+        Output::Access(view) => access(view),
         _ => return None,
+    })
+}
+
+/// A region that was not told is null.
+fn region(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { json!(text) }
+}
+
+fn access(view: &AccessView) -> Value {
+    let services = view.services.iter().map(|row| {
+        let actions = row.actions.iter().map(|(action, seen)| {
+            json!({ "action": action, "at": iso_seconds(seen.at_ms), "region": region(&seen.region) })
+        });
+        json!({
+            "service": row.service,
+            "at": iso_seconds(row.last.at_ms),
+            "region": region(&row.last.region),
+            "actions": actions.collect::<Vec<_>>(),
+        })
+    });
+    let sessions = view.sessions.as_ref();
+    json!({
+        "name": view.name,
+        "last_used": view.last.as_ref().map(|last| json!({
+            "at": iso_seconds(last.at_ms), "region": region(&last.region), "service": last.service,
+        })),
+        "sessions": sessions.map_or(0, |row| row.opened),
+        "last_session": sessions.map(|row| iso_seconds(row.last_ms)),
+        "services": services.collect::<Vec<_>>(),
     })
 }
 

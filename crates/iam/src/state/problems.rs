@@ -155,6 +155,14 @@ fn uses(state: &State, found: &mut Vec<String>) {
             found.push(format!("last use of {used:?}: it is gone"));
         }
     }
+    let of_principals = state.accesses.values().map(|row| ("access", &row.principal, &row.account));
+    let of_principals = of_principals
+        .chain(state.sessions.values().map(|row| ("sessions", &row.principal, &row.account)));
+    for (what, principal, account) in of_principals {
+        if crate::access::account_of(state, principal).as_ref() != Some(account) {
+            found.push(format!("{what} of {principal}: nobody of account {account} has this id"));
+        }
+    }
 }
 
 fn tasks(state: &State, found: &mut Vec<String>) {

@@ -3,6 +3,7 @@
 use crate::asked::*;
 use crate::common::*;
 use crate::proved::*;
+use iam::access::Noted;
 use iam::callback::{self, Answer};
 use iam::caller::Caller;
 use iam::command::*;
@@ -30,6 +31,12 @@ pub struct Fixture {
     /// The one-time token of the service `new.example.com`.
     token: String,
     notice: Notice,
+    /// A report that root asked for.
+    report: String,
+}
+
+fn reported() -> ReportTarget {
+    ReportTarget { account: t(A), of: ReportOf::User(t("granted")) }
 }
 
 impl Fixture {
@@ -151,6 +158,9 @@ impl Fixture {
             panic!("no token")
         };
         let token = token.expose().to_owned();
+        let report =
+            Command::GenerateServiceLastAccessedDetails { of: reported(), with_actions: true };
+        let Output::AccessJob(report) = world.ok(&root, report) else { panic!("no report") };
         Self {
             world,
             people,
@@ -158,6 +168,7 @@ impl Fixture {
             role_session,
             linked_session,
             service_session,
+            report,
             key,
             task,
             token,
@@ -484,12 +495,28 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             answers: Vec::new(),
         }),
         O::SettleNotice => C::SettleNotice(fixture.notice.clone()),
-        O::RecordUse => C::RecordUse {
-            uses: vec![(
-                Used::Key(fixture.key.clone()),
-                LastUse { at_ms: START_MS, region: "north-1".into(), service: "iam".into() },
-            )],
-        },
+        O::GenerateServiceLastAccessedDetails => {
+            C::GenerateServiceLastAccessedDetails { of: reported(), with_actions: true }
+        }
+        O::GetServiceLastAccessedDetails => {
+            C::GetServiceLastAccessedDetails { job: fixture.report.clone(), paging: no_paging() }
+        }
+        O::GetServiceLastAccessedDetailsWithEntities => {
+            C::GetServiceLastAccessedDetailsWithEntities {
+                job: fixture.report.clone(),
+                service: t("storage"),
+                paging: no_paging(),
+            }
+        }
+        O::ListPoliciesGrantingServiceAccess => {
+            C::ListPoliciesGrantingServiceAccess { of: reported(), services: vec![t("storage")] }
+        }
+        O::GetAccess => C::GetAccess { of: AccessOf::User(t("granted")) },
+        O::RecordUse => {
+            let mut noted = Noted::default();
+            fixture.world.events.iter().for_each(|event| noted.note(event));
+            C::RecordUse { noted: Box::new(noted) }
+        }
         O::Sweep => C::Sweep,
     }
 }

@@ -113,6 +113,7 @@ fn fact(operation: &Operation) -> ActionFact {
         Resource::User => vec![name("user")],
         Resource::Group => vec![name("group")],
         Resource::Policy => vec![name("policy")],
+        Resource::Entity => ["user", "group", "role", "policy"].map(name).to_vec(),
         Resource::InstanceProfile => vec![name("instance-profile")],
         Resource::OidcProvider => vec![name("oidc-provider")],
     };
@@ -145,7 +146,7 @@ fn keys(operation: Operation) -> Vec<String> {
             &["iam:ResourceTag/", "iam:PermissionsBoundary", "iam:AWSServiceName"]
         }
         Resource::User => &["iam:ResourceTag/", "iam:PermissionsBoundary"],
-        Resource::Policy | Resource::InstanceProfile => &["iam:ResourceTag/"],
+        Resource::Policy | Resource::InstanceProfile | Resource::Entity => &["iam:ResourceTag/"],
         Resource::None | Resource::Role | Resource::Group | Resource::OidcProvider => &[],
     };
     let mut keys = owned(own);

@@ -28,6 +28,9 @@ pub enum SlrCommand {
     Show {
         /// The role's name
         role: String,
+        /// Show which services and actions it tried, when and where, and how many sessions it had
+        #[arg(long)]
+        access: bool,
         #[command(flatten)]
         endpoint: Endpoint,
     },
@@ -184,7 +187,12 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
                 output::rows(v, "/roles", &MEMBERS)
             })
         }
-        SlrCommand::Show { role, endpoint } => {
+        SlrCommand::Show { role, access: true, endpoint } => {
+            let remote = Remote::signed(&endpoint.endpoint)?;
+            let found = remote.post("/v1/access/show", &json!({ "kind": "role", "name": role }))?;
+            output::print(output, &found, &["SERVICE", "ACTION", "LAST", "REGION"], access_rows)
+        }
+        SlrCommand::Show { role, endpoint, .. } => {
             let remote = Remote::signed(&endpoint.endpoint)?;
             show(output, &remote.post("/v1/slr/show", &json!({ "role": role }))?)
         }
@@ -268,6 +276,23 @@ pub fn run(command: SlrCommand, output: Output) -> Result<(), String> {
             })
         }
     }
+}
+
+/// The sessions in the first row, then each service, and below it each of its actions.
+fn access_rows(found: &Value) -> Vec<Vec<String>> {
+    let sessions = format!("{} sessions", output::text(found, "/sessions"));
+    let mut rows =
+        vec![vec![sessions, String::new(), output::text(found, "/last_session"), String::new()]];
+    let text = |of: &Value, member: &str| output::text(of, member);
+    for service in output::list(found, "/services") {
+        let name = text(&service, "/service");
+        rows.push(vec![name, String::new(), text(&service, "/at"), text(&service, "/region")]);
+        for action in output::list(&service, "/actions") {
+            let told = ["/action", "/at", "/region"].map(|member| text(&action, member));
+            rows.push(std::iter::once(String::new()).chain(told).collect());
+        }
+    }
+    rows
 }
 
 /// The steps of a plan in order; behind the first, where uses block, each use in a row of its own.

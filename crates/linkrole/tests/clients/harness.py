@@ -259,6 +259,15 @@ class Case(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.stop()
 
+    def until(self, read, holds):
+        """What is read, as soon as it holds; what the server does by itself it does within seconds."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = read()
+            if holds(found):
+                return found
+        self.fail(f"never told: {found}")
+
     def refused(self, code, status, message, call, *args, **kwargs):
         """The call fails with exactly this code and status, and this text where one is given."""
         with self.assertRaises(ClientError) as caught:

@@ -326,7 +326,8 @@ class Services(AlibabaCase):
         used = lambda: self.ask("ram", "GetAccessKeyLastUsed", **ask)["AccessKeyLastUsed"]
         self.assertEqual(used(), {"LastUsedDate": ""})
         self.ask_as(keys, "ram", "ListGroups")
-        self.assertRegex(used()["LastUsedDate"], "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$")
+        told = self.until(used, lambda found: found["LastUsedDate"])
+        self.assertRegex(told["LastUsedDate"], "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$")
 
     def test_feature_47_the_trail_is_looked_up_by_everything(self):
         name, keys = self.user(allow("ram:*"))

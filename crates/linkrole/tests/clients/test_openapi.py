@@ -157,6 +157,9 @@ class Described(Case):
         self.drive("UpdateServiceTerms", admin, holds_updates=False)
         self.drive("PutServiceCeiling", admin, principal=principal, policy=json.dumps(allow("iam:*")))
         self.drive("PreviewServiceLinkedRole", admin, principal=principal, suffix="one")
+        self.drive("GetAccess", admin, kind="user", name="nobody-" + self.word)
+        for asked in ({"kind": "root", "name": self.account}, {"kind": "key", "name": admin.key}):
+            self.ask("GetAccess", admin, asked)
         ensured = self.drive("EnsureServiceLinkedRole", keys, forwarded=self.forwarded(), principal=principal)
         self.assertEqual((ensured["created"], ensured["role"]["name"]), (True, self.role))
         self.drive("CreateServiceLinkedRole", admin, principal=principal, suffix="one", description="one")

@@ -132,10 +132,8 @@ class Operations(Case):
                      self.iam.create_access_key, UserName=name)
         listed = self.iam.list_access_keys(UserName=name)["AccessKeyMetadata"]
         self.assertEqual(len(listed), 2)
-        for _ in range(200):
-            used = self.iam.get_access_key_last_used(AccessKeyId=keys.key)
-            if used["AccessKeyLastUsed"]["ServiceName"] == "iam":
-                break
+        used = self.until(lambda: self.iam.get_access_key_last_used(AccessKeyId=keys.key),
+                          lambda found: found["AccessKeyLastUsed"]["ServiceName"] == "iam")
         self.assertEqual(used["UserName"], name)
         self.iam.update_access_key(UserName=name, AccessKeyId=keys.key, Status="Inactive")
         self.refused("InvalidClientTokenId", 403,

@@ -281,6 +281,7 @@ fn missing(entity: &Entity) -> Fault {
         Entity::OidcProvider(_) => ("OIDCProvider", "The OIDC provider does not exist."),
         Entity::Alias(_) => ("AccountAlias", "The account alias does not exist."),
         Entity::Ceiling(_) => ("ServiceCeiling", "The ceiling does not exist."),
+        Entity::AccessReport(_) => ("AccessReport", "The access report does not exist."),
         Entity::DeletionTask => {
             ("ServiceLinkedRole.DeletionTask", "The deletion task for the given ID does not exist.")
         }

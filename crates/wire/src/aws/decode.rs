@@ -126,6 +126,10 @@ pub fn command(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
                 duration_s: p.number("DurationSeconds", 900, limits::SESSION_TOKEN_MAX_S),
             }
         ),
+        O::GenerateServiceLastAccessedDetails
+        | O::GetServiceLastAccessedDetails
+        | O::GetServiceLastAccessedDetailsWithEntities
+        | O::ListPoliciesGrantingServiceAccess => access(operation, p),
         O::CreateAccountAlias => {
             command!(p, CreateAccountAlias { alias: p.required("AccountAlias") })
         }
@@ -315,6 +319,45 @@ fn user(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
         }
         other => Err(super::not_implemented(other.facts().name)),
     }
+}
+
+/// The operations of the access advisor.
+fn access(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {
+    use Operation as O;
+    match operation {
+        O::GenerateServiceLastAccessedDetails => {
+            let words = [("SERVICE_LEVEL", false), ("ACTION_LEVEL", true)];
+            command!(
+                p,
+                GenerateServiceLastAccessedDetails {
+                    of: p.reported("Arn"),
+                    with_actions: p.word("Granularity", &words).map(Option::unwrap_or_default),
+                }
+            )
+        }
+        O::GetServiceLastAccessedDetails => {
+            command!(p, GetServiceLastAccessedDetails { job: job(p), paging: p.paging() })
+        }
+        O::GetServiceLastAccessedDetailsWithEntities => command!(
+            p,
+            GetServiceLastAccessedDetailsWithEntities {
+                job: job(p),
+                service: p.required("ServiceNamespace"),
+                paging: p.paging(),
+            }
+        ),
+        _ => command!(
+            p,
+            ListPoliciesGrantingServiceAccess {
+                of: p.reported("Arn"),
+                services: p.texts("ServiceNamespaces"),
+            }
+        ),
+    }
+}
+
+fn job(p: &Params<'_>) -> Option<String> {
+    p.required_text("JobId", 36, 36)
 }
 
 fn group(operation: Operation, p: &Params<'_>) -> Result<Command, Fault> {

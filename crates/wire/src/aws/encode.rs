@@ -88,6 +88,7 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
         | Output::ServiceChange(_)
         | Output::Diagnosis(_)
         | Output::Attachments(_)
+        | Output::Access(_)
         | Output::OidcProvider { .. }
         | Output::OidcProviders(_) => {
             return false;
@@ -132,6 +133,36 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
                     x.text("Region", "N/A");
                 }
             });
+        }
+        Output::AccessJob(id) => x.text("JobId", id),
+        Output::AccessReport(view) => {
+            report_head(x, view.at_s);
+            x.text("JobType", if view.with_actions { "ACTION_LEVEL" } else { "SERVICE_LEVEL" });
+            x.list("ServicesLastAccessed", &view.services.items, |x, item| {
+                service_access(x, item, view.with_actions);
+            });
+            paging(x, view.services.next.as_deref());
+        }
+        Output::AccessEntities { at_s, entities } => {
+            report_head(x, *at_s);
+            x.list("EntityDetailsList", &entities.items, |x, (who, at_ms)| {
+                x.within("EntityInfo", |x| {
+                    x.text("Arn", &who.arn);
+                    x.text("Name", &who.name);
+                    x.text("Type", if who.is_role { "ROLE" } else { "USER" });
+                    x.text("Id", who.id.as_str());
+                    x.text("Path", who.path.as_str());
+                });
+                x.some("LastAuthenticated", at_ms.map(iso_seconds).as_deref());
+            });
+            paging(x, entities.next.as_deref());
+        }
+        Output::GrantingPolicies(all) => {
+            x.list("PoliciesGrantingServiceAccess", all, |x, (service, policies)| {
+                x.text("ServiceNamespace", service.as_str());
+                x.list("Policies", policies, granting);
+            });
+            paging(x, None);
         }
         Output::Task(view) => task(x, view, operation),
         Output::Session { credentials, assumed, packed_percent, source_identity } => {
@@ -369,6 +400,54 @@ fn status(status: KeyStatus) -> &'static str {
     match status {
         KeyStatus::Active => "Active",
         KeyStatus::Inactive => "Inactive",
+    }
+}
+
+/// A report is done as soon as it is asked for.
+fn report_head(x: &mut Xml, at_s: u32) {
+    let at = iso_seconds(i64::from(at_s) * 1_000);
+    x.text("JobStatus", "COMPLETED");
+    x.text("JobCreationDate", &at);
+    x.text("JobCompletionDate", &at);
+}
+
+fn service_access(x: &mut Xml, item: &ServiceAccess, with_actions: bool) {
+    x.text("ServiceName", &item.display_name);
+    if let Some((entity, seen)) = &item.last {
+        x.text("LastAuthenticated", &iso_seconds(seen.at_ms));
+        x.text("LastAuthenticatedEntity", entity);
+        x.some("LastAuthenticatedRegion", Some(seen.region.as_str()).filter(|r| !r.is_empty()));
+    }
+    x.text("ServiceNamespace", item.service.as_str());
+    x.text("TotalAuthenticatedEntities", &item.entities.to_string());
+    if with_actions && !item.actions.is_empty() {
+        let actions: Vec<_> = item.actions.iter().collect();
+        x.list("TrackedActionsLastAccessed", &actions, |x, (action, (entity, seen))| {
+            x.text("ActionName", action.as_str());
+            x.text("LastAccessedEntity", entity);
+            x.text("LastAccessedTime", &iso_seconds(seen.at_ms));
+            x.some("LastAccessedRegion", Some(seen.region.as_str()).filter(|r| !r.is_empty()));
+        });
+    }
+}
+
+fn granting(x: &mut Xml, policy: &Granting) {
+    x.text("PolicyName", &policy.policy);
+    match &policy.by {
+        GrantedBy::Managed { arn } => {
+            x.text("PolicyType", "MANAGED");
+            x.text("PolicyArn", arn);
+        }
+        GrantedBy::Inline { kind, name } => {
+            let kind = match kind {
+                OwnerKind::User => "USER",
+                OwnerKind::Group => "GROUP",
+                OwnerKind::Role => "ROLE",
+            };
+            x.text("PolicyType", "INLINE");
+            x.text("EntityType", kind);
+            x.text("EntityName", name);
+        }
     }
 }
 

@@ -255,6 +255,7 @@ fn missing(entity: &Entity) -> String {
         Entity::InstanceProfile(name) => format!("Instance Profile {name} cannot be found."),
         Entity::Boundary(name) => format!("{name} has no permissions boundary."),
         Entity::NotServiceLinked(name) => format!("{name} exists but is not a service role."),
+        Entity::AccessReport(id) => format!("The report with job id {id} cannot be found."),
         Entity::DeletionTask => "Cannot find deletion status for given id.".to_owned(),
         Entity::Service(name) => format!("No service {name} is registered."),
         Entity::Account(id) => format!("The account {id} cannot be found."),

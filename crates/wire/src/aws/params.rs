@@ -3,7 +3,7 @@
 
 use super::fault::Fault;
 use crate::http::Request;
-use iam::command::{Paging, PolicyOwner, PolicyTarget};
+use iam::command::{Paging, PolicyOwner, PolicyTarget, ReportOf, ReportTarget};
 use iam::rows::{PermissionsPolicy, TrustPolicy};
 use iam::text::*;
 use policy::name::{self, Entity};
@@ -285,6 +285,18 @@ impl<'a> Params<'a> {
         parsed
     }
 
+    /// What a report of the access advisor is to be about, by its ARN.
+    pub fn reported(&self, name: &str) -> Option<ReportTarget> {
+        let text = self.required_text(name, 20, 2_048)?;
+        let found = parse_reported(&text);
+        if found.is_none() {
+            let message =
+                format!("Invalid ARN {text}: expected that of a user, group, role or policy.");
+            self.refuse(Fault::new("InvalidInput", 400, message));
+        }
+        found
+    }
+
     /// A page of a listing.
     pub fn paging(&self) -> Option<Paging> {
         let marker = match self.raw("Marker") {
@@ -397,6 +409,30 @@ pub fn parse_policy(text: &str) -> Option<PolicyTarget> {
         path: Path::parse(&path).ok()?,
         name: PolicyName::parse(&policy).ok()?,
     })
+}
+
+fn parse_reported(text: &str) -> Option<ReportTarget> {
+    let (account, of) = match name::parse_entity(text)? {
+        Entity::User { account, name, .. } => {
+            (account, ReportOf::User(UserName::parse(&name).ok()?))
+        }
+        Entity::Group { account, name, .. } => {
+            (account, ReportOf::Group(GroupName::parse(&name).ok()?))
+        }
+        Entity::Role { account, name, .. } => {
+            (account, ReportOf::Role(RoleName::parse(&name).ok()?))
+        }
+        Entity::Policy { .. } => {
+            let policy = parse_policy(text)?;
+            let account = match &policy.owner {
+                PolicyOwner::Account(owner) => owner.to_string(),
+                _ => "000000000000".to_owned(),
+            };
+            (account, ReportOf::Policy(policy))
+        }
+        _ => return None,
+    };
+    Some(ReportTarget { account: AccountId::parse(&account).ok()?, of })
 }
 
 fn constraint(violation: Violation) -> String {
