@@ -76,7 +76,8 @@ class Cloud:
 
     def __init__(self, services, users=()):
         self.program = program()
-        self.server = Server("disk")
+        # Reads are recorded, so that the trail shows what the roles read.
+        self.server = Server("disk", "--record-reads")
         self.running = {}
         for name in services:
             self.running[name] = Process(self, name)
