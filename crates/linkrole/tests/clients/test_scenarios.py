@@ -18,6 +18,12 @@ class Scenarios(unittest.TestCase):
     def test_feature_49_cloud_config(self):
         self.holds("config")
 
+    def test_feature_50_tag(self):
+        self.holds("tag")
+
+    def test_feature_51_resource_management(self):
+        self.holds("resource")
+
     def test_feature_52_key_management_service(self):
         self.holds("kms")
 

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The scenarios, by the name under which they are told.
-pub const FILES: [(&str, &str); 3] = [
+pub const FILES: [(&str, &str); 5] = [
     ("config", include_str!("../../../../../corpus/scenario/config.toml")),
     ("kms", include_str!("../../../../../corpus/scenario/kms.toml")),
     ("mss", include_str!("../../../../../corpus/scenario/mss.toml")),
+    ("resource", include_str!("../../../../../corpus/scenario/resource.toml")),
+    ("tag", include_str!("../../../../../corpus/scenario/tag.toml")),
 ];
 
 /// The pause before a call is made again.
