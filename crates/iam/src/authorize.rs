@@ -248,8 +248,7 @@ pub fn answer(
 
 /// Whose the resource of a question is: what the question says, and its name must not say otherwise.
 fn owner(question: &Question) -> Result<Option<AccountId>, Error> {
-    let resource = question.resource.as_deref().filter(|text| name::dialect(text).is_some());
-    let named = resource.and_then(|text| text.split(':').nth(4)).filter(|id| !id.is_empty());
+    let named = question.resource.as_deref().and_then(name::account_of);
     let Some(named) = named.and_then(|id| AccountId::parse(id).ok()) else {
         return Ok(question.account.clone());
     };

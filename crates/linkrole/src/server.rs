@@ -8,13 +8,13 @@ use crate::issuers::Issuers;
 use crate::look_up::look_up;
 use iam::audit::Event;
 use iam::caller::{self, Call, Caller, MadeFor, Source};
-use iam::command::Command;
+use iam::command::{Command, Question};
 use iam::error::Error;
 use iam::output::Output;
 use iam::rows::Row;
 use iam::state::State;
 use iam::text::{AccountId, KeyId};
-use policy::Dialect;
+use policy::{Dialect, name};
 use std::sync::Arc;
 use store::Store;
 use wire::alibaba;
@@ -233,6 +233,9 @@ impl<S: Store> Server<S> {
         }
         if let Some(forwarded) = &decoded.forwarded {
             let (caller, region) = self.forwarded(&call.caller, forwarded)?;
+            if let Command::AuthorizeRequest(question) = &mut call.command {
+                self.name_account(question, &caller)?;
+            }
             call.on_behalf = Some(caller);
             call.source.region = region;
         }
@@ -244,6 +247,24 @@ impl<S: Store> Server<S> {
             }
             (output, _) => Ok(native::answer(&output, id)),
         }
+    }
+
+    /// Puts the caller's account into the name of a resource that leaves it open, so that a service
+    /// need not know the account before it asks.
+    fn name_account(&self, question: &mut Question, caller: &Caller) -> Result<(), Fault> {
+        let Some(resource) = &question.resource else { return Ok(()) };
+        if name::account_of(resource) != Some(name::OWN_ACCOUNT) {
+            return Ok(());
+        }
+        let state = self.engine.state();
+        let identity = caller::resolve(&state, caller, self.engine.now_ms());
+        let identity = identity.map_err(|e| aws::fault::fault(&e))?;
+        let Some(account) = &identity.account else {
+            let text = "The caller has no account, so no resource is its own.";
+            return Err(Fault::new("AccessDenied", 403, text));
+        };
+        question.resource = name::of_account(resource, account.as_str());
+        Ok(())
     }
 
     /// Who signed a request, once the signature holds. [src: AWS.md 4.4]

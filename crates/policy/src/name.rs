@@ -84,6 +84,32 @@ pub fn dialect(text: &str) -> Option<Dialect> {
     }
 }
 
+/// What stands for an account that is not known yet, in its place in the name of a resource.
+pub const OWN_ACCOUNT: &str = "{account}";
+
+/// The account in the name of a resource; empty for one that has none, `None` for what is no name.
+pub fn account_of(text: &str) -> Option<&str> {
+    text.split(':').nth(account_place(dialect(text)?))
+}
+
+/// The name of a resource with this account where it says [`OWN_ACCOUNT`]; `None` if it does not say
+/// so in the place of the account. Elsewhere the text means itself.
+pub fn of_account(text: &str, account: &str) -> Option<String> {
+    let place = account_place(dialect(text)?);
+    let mut parts: Vec<&str> = text.split(':').collect();
+    let said = parts.get_mut(place).filter(|said| **said == OWN_ACCOUNT)?;
+    *said = account;
+    Some(parts.join(":"))
+}
+
+/// Which of the parts between colons is the account.
+fn account_place(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Aws => 4,
+        Dialect::Alibaba => 3,
+    }
+}
+
 /// The name of an account's root user, which in a policy stands for the account.
 pub fn root(dialect: Dialect, account: &str) -> String {
     match dialect {

@@ -302,3 +302,25 @@ fn service_linked_roles_are_told_by_their_path() {
         ],
     );
 }
+
+#[test]
+fn the_account_stands_in_one_place_of_a_resources_name() {
+    use policy::name::{account_of, of_account};
+    let names = [
+        (
+            "arn:aws:shelf:local-1:{account}:shelf/{account}",
+            "arn:aws:shelf:local-1:1:shelf/{account}",
+        ),
+        ("acs:ecs:cn-hangzhou:{account}:instance/a:b", "acs:ecs:cn-hangzhou:1:instance/a:b"),
+    ];
+    for (open, filled) in names {
+        assert_eq!(account_of(open), Some("{account}"));
+        assert_eq!(of_account(open, "1").as_deref(), Some(filled));
+        assert_eq!(account_of(filled), Some("1"));
+        assert_eq!(of_account(filled, "2"), None);
+    }
+    for other in ["*", "{account}", "arn:aws:s3:::{account}", "acs:oss:{account}:1:b", "acs:oss"] {
+        assert_eq!(of_account(other, "1"), None, "{other}");
+    }
+    assert_eq!(account_of("arn:aws:s3:::bucket"), Some(""));
+}

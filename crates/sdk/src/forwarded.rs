@@ -57,12 +57,6 @@ impl Forwarded {
             body_sha256: sha256_hex(body),
         })
     }
-
-    /// The access key id that the request claims; proven only by linkrole's answer.
-    pub(crate) fn key_id(&self) -> Option<&str> {
-        let (_, authorization) = self.headers.iter().find(|(name, _)| name == "authorization")?;
-        part(authorization, "Credential")?.split('/').next()
-    }
 }
 
 impl fmt::Debug for Forwarded {
@@ -117,7 +111,6 @@ mod tests {
                 "body_sha256": "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7",
             })
         );
-        assert_eq!(forwarded.key_id(), Some("AKID"));
         assert!(!format!("{forwarded:?}").contains("Signature"));
     }
 
@@ -147,7 +140,6 @@ mod tests {
         let forwarded = Forwarded::new("POST", "/", "", &sent, b"").unwrap();
         let names: Vec<&str> = forwarded.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["host", "x-acs-date", "authorization"]);
-        assert_eq!(forwarded.key_id(), Some("LTAI1"));
     }
 
     #[test]

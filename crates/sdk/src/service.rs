@@ -11,10 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
-/// Keys whose account is remembered; when there are more, all are forgotten.
-const HOMES_MAX: usize = 10_000;
+/// What stands for the caller's account in the name of a resource that is asked about.
+const OWN_ACCOUNT: &str = "{account}";
 
 /// Condition keys that the service vouches for, each with its values.
 pub type Context = BTreeMap<String, Vec<String>>;
@@ -24,8 +23,6 @@ pub type Context = BTreeMap<String, Vec<String>>;
 pub struct Service {
     client: Client,
     name: String,
-    /// The account of each access key that linkrole proved. A key never changes its account.
-    homes: Mutex<BTreeMap<String, String>>,
 }
 
 /// What linkrole says to a caller's request.
@@ -131,7 +128,7 @@ impl UsageList {
 impl Service {
     /// A service that calls with this client, whose credentials are its own.
     pub fn new(client: Client, name: &str) -> Self {
-        Self { client, name: name.to_owned(), homes: Mutex::default() }
+        Self { client, name: name.to_owned() }
     }
 
     /// The usual start: waits for linkrole, then loads the credentials from their file, or, when
@@ -228,9 +225,6 @@ impl Service {
         });
         let raw = self.client.post("/v1/authorize", &body).await?;
         let answer: Authorized = read(raw.clone(), "a decision")?;
-        if let (Some(key), Some(home)) = (forwarded.key_id(), &answer.caller.account) {
-            self.remember(key, home);
-        }
         Ok(Decision {
             allowed: answer.allowed,
             message: answer.message.unwrap_or_default(),
@@ -243,11 +237,11 @@ impl Service {
     /// Asks as [`Service::authorize`] about a resource in the caller's own account, whose name
     /// `resource` makes from the account; answers the account too.
     ///
-    /// The first time a key is seen this takes two questions, because the account is known only
-    /// once linkrole has proved the caller; the decision is always that of the whole name.
+    /// linkrole puts the account into the name once it has proved the caller, so `resource` is given a
+    /// word that stands for it. It must put what it is given into the place of the account.
     ///
-    /// Errors: as [`Service::authorize`]; a denial, for a caller without an account, is a
-    /// [`Error::Refused`] with `AccessDenied`.
+    /// Errors: as [`Service::authorize`]; a caller without an account is a [`Error::Refused`] with
+    /// `AccessDenied`.
     pub async fn authorize_own(
         &self,
         forwarded: &Forwarded,
@@ -255,34 +249,10 @@ impl Service {
         resource: impl Fn(&str) -> String,
         context: &Context,
     ) -> Result<(Decision, String), Error> {
-        let known = forwarded.key_id().and_then(|key| self.home(key));
-        let account = match known {
-            Some(account) => account,
-            None => {
-                let first = self.authorize(forwarded, action, None, None, context).await?;
-                home_of(&first.caller)?
-            }
-        };
-        let name = resource(&account);
-        let decision =
-            self.authorize(forwarded, action, Some(&name), Some(&account), context).await?;
-        // A key claimed is not a key proved: the answer counts only for the account it is about.
-        if home_of(&decision.caller)? != account {
-            return Err(Error::Answer { expected: format!("a caller of account {account}") });
-        }
+        let name = resource(OWN_ACCOUNT);
+        let decision = self.authorize(forwarded, action, Some(&name), None, context).await?;
+        let account = home_of(&decision.caller)?;
         Ok((decision, account))
-    }
-
-    fn home(&self, key: &str) -> Option<String> {
-        self.homes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    fn remember(&self, key: &str, account: &str) {
-        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-        if homes.len() >= HOMES_MAX {
-            homes.clear();
-        }
-        homes.insert(key.to_owned(), account.to_owned());
     }
 
     /// Has the service's role in the caller's account made in the caller's name, unless it is
@@ -536,6 +506,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
     use super::*;
     use crate::http::{self, Request, Response};
+    use std::sync::Mutex;
     use tokio::net::TcpListener;
 
     fn role() -> Value {
@@ -613,8 +584,7 @@ mod tests {
     async fn a_resource_of_the_callers_own_account_is_asked_about_by_its_whole_name() {
         let (service, asked) = fake().await;
         let name = |account: &str| format!("arn:aws:shelf:local-1:{account}:shelf/a");
-        for expected in [2, 3] {
-            // The second time the key's account is known.
+        for asked_before in [0, 1] {
             let (decision, account) = service
                 .authorize_own(&forwarded("K"), "shelf:Get", name, &Context::new())
                 .await
@@ -622,9 +592,9 @@ mod tests {
             assert_eq!((decision.allowed, decision.message.as_str()), (false, "no"));
             assert_eq!(account, "123456789012");
             let asked = asked.lock().unwrap();
-            assert_eq!(asked.len(), expected);
+            assert_eq!(asked.len(), asked_before + 1);
             let last = asked.last().and_then(|ask| ask.get("resource")).cloned();
-            assert_eq!(last, Some(json!("arn:aws:shelf:local-1:123456789012:shelf/a")));
+            assert_eq!(last, Some(json!("arn:aws:shelf:local-1:{account}:shelf/a")));
         }
     }
 

@@ -181,6 +181,19 @@ class Services(AlibabaCase):
                                           ("WriteThing", mine + "a1", False)):
             status, answer = self.may(forwarded, action, resource)
             self.assertEqual((status, answer["allowed"]), (200, allowed), answer)
+        # The account may be left open: linkrole puts the caller's in its place, and nowhere else.
+        own = mine.replace(self.home, "{account}")
+        for resource, allowed in ((own + "a1", True), (own + "b", False), (mine + "{account}", False)):
+            status, answer = self.may(forwarded, "ReadThing", resource)
+            self.assertEqual((status, answer["allowed"]), (200, allowed), answer)
+        self.assertIn(mine + "b ", self.may(forwarded, "ReadThing", own + "b")[1]["message"])
+        _, literal = self.user(allow(f"{self.signing}:Read*", resource=mine + self.home))
+        self.assertFalse(self.may(self.called_by(literal), "ReadThing", mine + "{account}")[1]["allowed"])
+        # Whose a resource is, its name tells, and the question must not say otherwise.
+        status, answer = self.server.native(self.keys, "/v1/authorize", {
+            "forwarded": forwarded, "action": f"{self.signing}:ReadThing", "account": self.account,
+            "resource": mine + "a1"})
+        self.assertEqual((status, answer["error"]["code"]), (400, "ValidationError"), answer)
         # A session of a role is one too, with what role and session policy both allow.
         role = self.role()
         self.ask("ram", "AttachPolicyToRole", RoleName=role, PolicyType="System",
