@@ -71,5 +71,6 @@ clients! {
     native_api_is_as_described: "test_openapi" on "dev";
     service_in_python_in_memory: "test_python_service" on "dev";
     service_in_python_on_disk: "test_python_service" on "disk";
+    scenarios_on_disk: "test_scenarios" on "disk";
     kill_at_random_moments: "test_kill" on "disk";
 }

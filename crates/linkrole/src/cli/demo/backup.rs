@@ -1,62 +1,24 @@
-//! `linkrole demo`: the life of a service-linked role, told step by step.
+//! The life of a service-linked role, told step by step: the story `backup`.
 //!
 //! Nothing is staged: a server on disk, the storage of a tenant and a linked service run as
-//! processes of their own on loopback, and every step is a request over the wire. The demo ends
-//! well only if every step held.
+//! processes of their own on loopback, and every step is a request over the wire.
 
-use super::output;
+use super::story::{Stage, Story, client, credentials, post, program};
+use crate::cli::{audit, output};
 use policy::{Dialect, name};
 use sdk::{Answer, Call, Client, Credentials, Secret};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const ROLE: &str = "AWSServiceRoleForExampleBackup";
 const SERVICE: &str = "backup.example.com";
 
-#[derive(clap::Args)]
-pub struct DemoArgs {
-    /// Which story; only `backup` is there yet
-    #[arg(default_value = "backup")]
-    name: String,
-}
-
-/// Runs a story.
-pub fn demo(args: &DemoArgs) -> Result<(), String> {
-    if args.name != "backup" {
-        return Err(format!("there is no story `{}`; the one there is, is `backup`", args.name));
-    }
-    let runtime = super::runtime()?;
-    runtime.block_on(async {
-        let cloud = Cloud::start().await?;
-        let mut story = Story { step: 0, held: 0, broken: 0 };
-        story.tell(&cloud).await?;
-        output::line("")?;
-        match story.broken {
-            0 => output::line(&format!("All {} steps held.", story.held)),
-            n => Err(format!("{n} of {} steps did not hold", story.held + n)),
-        }
-    })
-}
-
-/// A process of the demo; it ends with the demo.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A directory that goes with the demo.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Tells it.
+pub async fn tell() -> Result<(), String> {
+    let cloud = Cloud::start().await?;
+    let mut story = Story::default();
+    story.tell(&cloud).await?;
+    story.end()
 }
 
 /// Everything that runs.
@@ -69,29 +31,15 @@ struct Cloud {
     bob: Credentials,
     storage: Client,
     backup: Client,
-    _processes: Vec<Process>,
-    _scratch: Scratch,
+    _stage: Stage,
 }
 
 impl Cloud {
     async fn start() -> Result<Self, String> {
-        let (storage_program, backup_program) = (program("storage")?, program("backup")?);
-        let scratch = scratch()?;
-        let here = scratch.0.clone();
-        let data = here.join("linkrole");
-        let me = std::env::current_exe().map_err(|e| e.to_string())?;
-        let made = Command::new(&me).arg("init").arg("--data-dir").arg(&data).output();
-        let made = made.map_err(|e| format!("cannot run {}: {e}", me.display()))?;
-        if !made.status.success() {
-            return Err(String::from_utf8_lossy(&made.stderr).into_owned());
-        }
-        let mut serve = Command::new(&me);
-        serve.arg("serve").arg("--data-dir").arg(&data).args(["--listen", "127.0.0.1:0"]);
-        let (process, address) = spawn(serve, &here.join("linkrole.log"))?;
-        let mut processes = vec![process];
-        let server = client(&address)?;
-        let operator = Client::socket(&data.join(super::serve::SOCKET));
-        let root = root_credentials(&data.join("root-credentials"))?;
+        let (storage, backup) = (program("storage")?, program("backup")?);
+        let mut stage = Stage::start().await?;
+        let (server, operator) = (stage.server.clone(), stage.operator.clone());
+        let root = stage.root()?;
         let accounts = post(&operator, "/v1/accounts/list", json!({})).await?;
         let account = output::text(&accounts, "/accounts/0/account");
         let create = json!({ "Effect": "Allow", "Action": "iam:CreateServiceLinkedRole",
@@ -102,37 +50,20 @@ impl Cloud {
         let as_root = server.with(root.clone());
         let alice = user(&as_root, "alice", json!([daily, create])).await?;
         let bob = user(&as_root, "bob", json!([daily])).await?;
-        let mut addresses = Vec::new();
-        for (name, program) in [("storage", storage_program), ("backup", backup_program)] {
-            let service = format!("{name}.example.com");
-            let enrolled =
-                post(&operator, "/v1/services/enrol", json!({ "service": service })).await?;
-            let token = here.join(format!("{name}.token"));
-            crate::keys::write_private(&token, output::text(&enrolled, "/token").as_bytes())?;
-            let mut command = Command::new(program);
-            command.args(["--listen", "127.0.0.1:0", "--linkrole", &address]);
-            command.arg("--data").arg(here.join(name)).arg("--token-file").arg(token);
-            if let Some(storage) = addresses.first() {
-                command.arg("--storage").arg(storage).args(["--region", "local-1"]);
-            }
-            let (process, at) = spawn(command, &here.join(format!("{name}.log")))?;
-            processes.push(process);
-            addresses.push(at);
-        }
-        let [storage, backup] = addresses.as_slice() else {
-            return Err("a service did not start".to_owned());
-        };
+        let storage = Command::new(storage);
+        let storage = stage.service("storage", "storage.example.com", storage, &[]).await?;
+        let more = ["--storage", storage.as_str(), "--region", "local-1"];
+        let backup = stage.service("backup", SERVICE, Command::new(backup), &more).await?;
         Ok(Self {
             account,
             operator,
             alice,
             bob,
-            storage: client(storage)?,
-            backup: client(backup)?,
+            storage: client(&storage)?,
+            backup: client(&backup)?,
             root,
             server,
-            _processes: processes,
-            _scratch: scratch,
+            _stage: stage,
         })
     }
 
@@ -201,33 +132,8 @@ impl Cloud {
     }
 }
 
-/// The telling: each step says what to notice and whether it held.
-struct Story {
-    step: usize,
-    held: usize,
-    broken: usize,
-}
-
+/// The steps of this story.
 impl Story {
-    fn say(&mut self, title: &str) -> Result<(), String> {
-        self.step += 1;
-        output::line(&format!("\n{}. {title}", self.step))
-    }
-
-    fn check(&mut self, held: bool, what: &str, seen: &str) -> Result<(), String> {
-        let (mark, colour) = if held { ("ok", "32") } else { ("BROKEN", "31") };
-        let mark = match output::colours() {
-            true => format!("\u{1b}[{colour}m{mark}\u{1b}[0m"),
-            false => mark.to_owned(),
-        };
-        *(if held { &mut self.held } else { &mut self.broken }) += 1;
-        output::line(&format!("   {mark}  {what}"))?;
-        match seen {
-            "" => Ok(()),
-            seen => output::line(&format!("       {}", seen.trim())),
-        }
-    }
-
     async fn tell(&mut self, cloud: &Cloud) -> Result<(), String> {
         output::line(
             "A linked service, backup.example.com, is to copy what a tenant keeps in its storage.\n\
@@ -414,11 +320,11 @@ impl Story {
             let refused_question = operation == "AuthorizeRequest"
                 && entry.pointer("/denied") == Some(&Value::Bool(true));
             if told.contains(&operation.as_str()) || refused_question {
-                rows.push(super::audit::row(entry));
+                rows.push(audit::row(entry));
             }
         }
         output::print(
-            super::output::Output::Table,
+            output::Output::Table,
             &Value::Null,
             &["TIME", "WHO", "FOR", "OPERATION", "OUTCOME", "ON"],
             |_| rows,
@@ -461,37 +367,6 @@ async fn user(account: &Client, name: &str, statements: Value) -> Result<Credent
     })
 }
 
-async fn post(client: &Client, path: &str, body: Value) -> Result<Value, String> {
-    client.post(path, &body).await.map_err(|e| e.to_string())
-}
-
-fn client(address: &str) -> Result<Client, String> {
-    Client::tcp(address, None).map_err(|e| e.to_string())
-}
-
-fn credentials(made: &Value) -> Credentials {
-    Credentials {
-        access_key_id: output::text(made, "/access_key_id"),
-        secret_access_key: Secret::new(output::text(made, "/secret_access_key")),
-        session_token: None,
-    }
-}
-
-fn root_credentials(file: &Path) -> Result<Credentials, String> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let value = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once('='))
-            .map(|(_, v)| v.trim().to_owned())
-            .unwrap_or_default()
-    };
-    Ok(Credentials {
-        access_key_id: value("aws_access_key_id"),
-        secret_access_key: Secret::new(value("aws_secret_access_key")),
-        session_token: None,
-    })
-}
-
 /// The text between the innermost first pair of a tag.
 fn inner(xml: &str, tag: &str) -> String {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
@@ -515,58 +390,4 @@ fn plain(xml: &str) -> String {
             keep
         })
         .collect()
-}
-
-/// Starts a program that says `ready ADDRESS` once it serves.
-fn spawn(mut command: Command, log: &Path) -> Result<(Process, String), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let log_file = std::fs::File::create(log).map_err(|e| format!("{}: {e}", log.display()))?;
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file).spawn();
-    let mut process = Process(child.map_err(|e| format!("cannot run {name}: {e}"))?);
-    let out = process.0.stdout.take().ok_or("no output to read")?;
-    let mut line = String::new();
-    BufReader::new(out).read_line(&mut line).map_err(|e| format!("{name}: {e}"))?;
-    match line.trim().strip_prefix("ready ") {
-        Some(address) => Ok((process, address.to_owned())),
-        None => {
-            let said = std::fs::read_to_string(log).unwrap_or_default();
-            Err(format!("{name} did not start: {line}{said}"))
-        }
-    }
-}
-
-/// An example service: beside this program, or built with it from a checkout.
-fn program(name: &str) -> Result<PathBuf, String> {
-    let me = std::env::current_exe().map_err(|e| e.to_string())?;
-    let file = me.with_file_name(format!("example-{name}"));
-    let from_checkout = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
-    if file.exists() && !from_checkout {
-        return Ok(file);
-    }
-    if !from_checkout {
-        return Err(format!(
-            "the demo needs {} beside this program; from a checkout run `cargo run --release -- demo`",
-            file.display()
-        ));
-    }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--package", &format!("example-{name}")]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    match build.status() {
-        Ok(done) if done.success() && file.exists() => Ok(file),
-        Ok(done) => Err(format!("building the {name} example ended with {done}")),
-        Err(error) => Err(format!("cannot run cargo to build the {name} example: {error}")),
-    }
-}
-
-fn scratch() -> Result<Scratch, String> {
-    let name = format!("linkrole-demo-{}", crate::clock::uuid());
-    let directory = std::env::temp_dir().join(name);
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().mode(0o700).create(&directory);
-    made.map_err(|e| format!("cannot make {}: {e}", directory.display()))?;
-    Ok(Scratch(directory))
 }

@@ -1,0 +1,44 @@
+"""The vendor's pages as scenarios, told by `linkrole demo` and run with the vendor's unmodified clients."""
+
+import os
+import subprocess
+import unittest
+
+from harness import BINARY
+from scenario import Scenario, names, program
+
+
+class Scenarios(unittest.TestCase):
+    def holds(self, name):
+        scenario = Scenario(name)
+        self.addCleanup(scenario.cloud.server.folder.cleanup)
+        scenario.run()
+        scenario.cloud.stop()
+
+    def test_feature_49_cloud_config(self):
+        self.holds("config")
+
+
+class Demo(unittest.TestCase):
+    def run_demo(self, *args):
+        return subprocess.run([BINARY, "demo", *args], capture_output=True, text=True,
+                              env={**os.environ, "NO_COLOR": "1"})
+
+    def test_every_scenario_is_told_and_holds(self):
+        program()
+        for name in names():
+            with self.subTest(name):
+                done = self.run_demo(name)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertRegex(done.stdout, r"All \d+ steps held\.")
+                self.assertNotIn("BROKEN", done.stdout)
+
+    def test_an_unknown_story_is_answered_with_those_there_are(self):
+        done = self.run_demo("nosuch")
+        self.assertEqual(done.returncode, 2)
+        for name in ["backup", *names()]:
+            self.assertIn(name, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
