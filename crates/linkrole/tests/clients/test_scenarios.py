@@ -9,14 +9,24 @@ from scenario import Scenario, names, program
 
 
 class Scenarios(unittest.TestCase):
-    def holds(self, name):
+    def holds(self, name, **how):
         scenario = Scenario(name)
         self.addCleanup(scenario.cloud.server.folder.cleanup)
-        scenario.run()
+        scenario.run(**how)
         scenario.cloud.stop()
 
     def test_feature_49_cloud_config(self):
         self.holds("config")
+
+    def test_feature_54_aws_procedures_and_indirect_permissions(self):
+        def kill(cloud, number):
+            """kill -9 of a service before each step, one after the other: what they do must not depend on any."""
+            running = list(cloud.running.values())
+            process = running[number % len(running)]
+            process.kill()
+            process.start()
+
+        self.holds("aws", between=kill)
 
 
 class Demo(unittest.TestCase):
