@@ -152,7 +152,8 @@ fn used(event: &Event) -> Option<Used<'_>> {
     if operation == Operation::AuthorizeRequest {
         let (service, action) = event.params.get("action")?.split_once(':')?;
         // Handing on a role is no access. [src: the vendor's page on last accessed information]
-        if event.error.is_some() || action == "PassRole" {
+        let failed = event.error.is_some() && !event.denied;
+        if failed || event.asked_by.is_none() || action == "PassRole" {
             return None;
         }
         let of_resource = event.params.get("resource").and_then(|text| text.split(':').nth(3));

@@ -51,6 +51,15 @@ pub struct Actor {
     pub invoked_by: Option<String>,
 }
 
+/// An error in the words of a dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its code.
+    pub code: String,
+    /// Its text.
+    pub message: String,
+}
+
 /// A resource that a call was about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Touched {
@@ -79,6 +88,9 @@ pub struct Event {
     pub read_only: bool,
     /// The accounts whose trail it belongs to: the caller's and those of what it was about.
     pub accounts: Vec<AccountId>,
+    /// The dialect of these accounts, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// Who called.
     pub actor: Actor,
     /// The peer's address.
@@ -99,9 +111,15 @@ pub struct Event {
     /// The interface that was called, where its dialect has several for one operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
+    /// The linked service that asked whether its caller may; the call itself was made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// Why it failed: the kind of error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Code and text for that, in the dialect of the wire that was called or of the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
     /// Whether it was refused for want of permission.
     #[serde(default)]
     pub denied: bool,
@@ -119,13 +137,18 @@ impl Event {
         finished: &Finished,
     ) -> Self {
         let operation = call.command.operation();
-        let actor = actor(state, call, me, at_ms);
+        let asks = matches!(call.command, Command::AuthorizeRequest(_));
+        let asked_by = me.filter(|_| asks).and_then(Identity::service);
+        let actor = actor(state, call, me, at_ms, asks);
+        let error = refusal(outcome);
         let mut accounts: Vec<AccountId> = actor.account.clone().into_iter().collect();
         for (account, _) in &finished.touched {
             if !accounts.contains(account) {
                 accounts.push(account.clone());
             }
         }
+        let mut dialects = accounts.iter().map(|a| crate::caller::dialect(&finished.state, a));
+        let dialect = dialects.next().flatten().filter(|first| dialects.all(|d| d == Some(*first)));
         let notes = if outcome.is_ok() { finished.notes.as_slice() } else { &[] };
         Self {
             format: 1,
@@ -136,6 +159,7 @@ impl Event {
             service: operation.facts().family.prefix(Dialect::Aws).to_owned(),
             read_only: operation.is_read(),
             accounts,
+            dialect,
             actor,
             source_ip: call.source.ip.clone(),
             user_agent: call.source.user_agent.clone(),
@@ -152,9 +176,23 @@ impl Event {
                 .collect(),
             tls: call.source.tls,
             api: call.source.api.clone(),
-            error: outcome.as_ref().err().map(|e| kind(e).to_owned()),
-            denied: outcome.as_ref().is_err_and(Error::is_denial),
+            asked_by: asked_by.map(|service| service.name.to_string()),
+            denied: error.is_some() && outcome.as_ref().map_or_else(Error::is_denial, |_| true),
+            error,
+            told: None,
         }
+    }
+}
+
+/// Why a call came to nothing. That a caller may not do a thing at a linked service is the answer
+/// to the service, and a refusal of the caller.
+fn refusal(outcome: &Result<Output, Error>) -> Option<String> {
+    match outcome {
+        Err(error) => Some(kind(error)),
+        Ok(Output::Authorized { decision, .. }) if !decision.allowed() => {
+            Some("AccessDenied".to_owned())
+        }
+        Ok(_) => None,
     }
 }
 
@@ -164,9 +202,9 @@ fn kind(error: &Error) -> String {
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("Error").to_owned()
 }
 
-/// Who called. Where a service presents a caller's request, the caller is the actor and the
-/// service is named beside it.
-fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64) -> Actor {
+/// Who called. Where a service presents a caller's request, the caller is the actor; the service
+/// is named beside it, unless it only asked whether the caller may.
+fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64, asks: bool) -> Actor {
     let Some(me) = me else {
         let name = match &call.caller {
             Caller::Key(key) => key.to_string(),
@@ -179,6 +217,7 @@ fn actor(state: &State, call: &Call, me: Option<&Identity>, now_ms: i64) -> Acto
         crate::caller::resolve(state, caller, now_ms.max(state.clock_ms())).ok()
     });
     match (&behalf, me.service()) {
+        (Some(caller), Some(_)) if asks => described(caller),
         (Some(caller), Some(service)) => {
             Actor { invoked_by: Some(service.name.to_string()), ..described(caller) }
         }

@@ -461,6 +461,7 @@ pub(crate) fn issue(tx: &mut Tx<'_>, claims: &Claims) -> Result<(Credentials, us
     }
     let size = token.len();
     tx.note("accessKeyId", claims.key.to_string());
+    tx.note("expirationMs", claims.expires_ms.to_string());
     let credentials = Credentials {
         secret: tx.keyring().session_secret(&claims.session, claims.key.as_str()),
         key: claims.key.clone(),

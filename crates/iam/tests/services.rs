@@ -377,7 +377,8 @@ fn row_56_a_service_calls_onward_in_its_callers_name_for_what_both_may() {
     assert!(asks(&mut world, &storage, &session, "storage:GetObject").is_ok());
     let event = world.last_event();
     let named = (event.actor.user_name.as_deref(), event.actor.invoked_by.as_deref());
-    assert_eq!(named, (Some("bare"), Some("storage.example.com")));
+    assert_eq!(named, (Some("bare"), Some(BACKUP)));
+    assert_eq!(event.asked_by.as_deref(), Some("storage.example.com"));
     // What the caller may not, and what the manifest does not declare.
     assert!(asks(&mut world, &storage, &session, "storage:PutObject").is_err());
     let list = || Command::ListUsers { prefix: "/".into(), paging: no_paging() };

@@ -123,9 +123,26 @@ impl Signer {
             leaves: leaves.iter().map(|leaf| STANDARD.encode(leaf)).collect(),
             signature: String::new(),
         };
-        made.signature = STANDARD.encode(self.key.sign(made.text().as_bytes()));
+        made.signature = self.sign_text(&made.text());
         made
     }
+
+    /// The signature of a text, in base64. What texts say begins with what they are, so that none
+    /// passes for another.
+    pub fn sign_text(&self, text: &str) -> String {
+        STANDARD.encode(self.key.sign(text.as_bytes()))
+    }
+}
+
+/// Checks a signature in base64 with a public key in base64.
+///
+/// Errors: that it is not of this key.
+pub fn verify_signature(public: &str, text: &str, signature: &str) -> Result<(), String> {
+    let key = STANDARD.decode(public.trim()).map_err(|_| "the public key does not read")?;
+    let signature = STANDARD.decode(signature).unwrap_or_default();
+    let key = UnparsedPublicKey::new(&ED25519, key);
+    let done = key.verify(text.as_bytes(), &signature);
+    done.map_err(|_| "its signature is not of this key".to_owned())
 }
 
 /// Checkpoints that hold together: every signature, every link, every root.
@@ -159,11 +176,7 @@ impl Chain {
     ///
     /// Errors: why it is not the next one.
     pub fn add(&mut self, next: Checkpoint, public: &str) -> Result<(), String> {
-        let key = STANDARD.decode(public.trim()).map_err(|_| "the public key does not read")?;
-        let signature = STANDARD.decode(&next.signature).unwrap_or_default();
-        let key = UnparsedPublicKey::new(&ED25519, key);
-        key.verify(next.text().as_bytes(), &signature)
-            .map_err(|_| "its signature is not of this key")?;
+        verify_signature(public, &next.text(), &next.signature)?;
         let last = self.checkpoints.last();
         if next.previous != last.map(Checkpoint::hash).unwrap_or_default() {
             return Err("it does not follow the one before".to_owned());
@@ -261,11 +274,8 @@ impl Proof {
     ///
     /// Errors: why it does not.
     pub fn verify(&self, public: &str) -> Result<Vec<u8>, String> {
-        let key = STANDARD.decode(public.trim()).map_err(|_| "the public key does not read")?;
-        let signature = STANDARD.decode(&self.checkpoint.signature).unwrap_or_default();
-        let key = UnparsedPublicKey::new(&ED25519, key);
-        key.verify(self.checkpoint.text().as_bytes(), &signature)
-            .map_err(|_| "the checkpoint's signature is not of this key")?;
+        verify_signature(public, &self.checkpoint.text(), &self.checkpoint.signature)
+            .map_err(|why| format!("the checkpoint: {why}"))?;
         let record = STANDARD.decode(&self.record).map_err(|_| "the entry does not read")?;
         let path = self.path.iter().map(|text| STANDARD.decode(text).ok()?.try_into().ok());
         let path = path.collect::<Option<Vec<Hash>>>().ok_or("the path does not read")?;

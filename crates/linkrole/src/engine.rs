@@ -6,6 +6,7 @@
 //! doubt about the store the engine takes no more writes and says so to the process.
 
 use crate::clock::{Clock, random};
+use crate::look_up::terms;
 use arc_swap::ArcSwap;
 use iam::access::Noted;
 use iam::audit::Event;
@@ -58,6 +59,8 @@ pub struct Engine<S> {
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
     pub failed: Notify,
+    /// Whether every read of a known caller is kept in the trail, too.
+    pub records_reads: AtomicBool,
     broken: AtomicBool,
     panics: AtomicU64,
 }
@@ -109,6 +112,7 @@ impl<S: Store> Engine<S> {
             noted: Mutex::new(noted),
             changed: Notify::new(),
             failed: Notify::new(),
+            records_reads: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
@@ -152,7 +156,9 @@ impl<S: Store> Engine<S> {
             let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
                 return Err(Error::Internal("a call panicked"));
             };
-            if !handled.event.denied {
+            // What is kept is noted when it is stored.
+            let keep = handled.event.denied || (self.keeps_reads() && is_known(&call.caller));
+            if !keep {
                 self.note(&handled.event);
             } else {
                 let (done, kept) = oneshot::channel();
@@ -168,6 +174,10 @@ impl<S: Store> Engine<S> {
             return Err(Error::Internal("the writer has ended"));
         }
         answer.await.unwrap_or(Err(Error::Internal("the writer has ended")))
+    }
+
+    fn keeps_reads(&self) -> bool {
+        self.records_reads.load(Ordering::Relaxed)
     }
 
     /// Runs a call of the server itself.
@@ -209,6 +219,16 @@ impl<S: Store> Engine<S> {
         self.store.entries(query).await.map_err(|e| e.to_string())
     }
 
+    /// The position of the trail's first entry that is still there.
+    pub async fn first_entry(&self) -> Result<u64, String> {
+        self.store.first_entry().await.map_err(|e| e.to_string())
+    }
+
+    /// Forgets entries of the trail before a position, as far as whole segments lie there.
+    pub async fn forget(&self, before: u64) -> Result<u64, String> {
+        self.store.forget(before).await.map_err(|e| e.to_string())
+    }
+
     /// Runs a call. One that panics is counted and answered as a fault; it changes nothing.
     fn run_caught(&self, state: &State, call: &Call) -> Option<Handled> {
         let handled = catch_unwind(AssertUnwindSafe(|| self.run(state, call)));
@@ -223,8 +243,19 @@ impl<S: Store> Engine<S> {
         let mut source = random;
         let mut env =
             Env { now_ms: self.clock.now_ms(), random: &mut source, keyring: &self.keyring };
-        handle(state, call, &mut env)
+        let mut handled = handle(state, call, &mut env);
+        // The core knows no texts; the trail is to say what the caller was told.
+        if let Err(error) = &handled.outcome {
+            handled.event.told = Some(wire::trail::told(call, handled.event.dialect, error));
+        }
+        handled
     }
+}
+
+/// Whether a caller is one whose vain attempts are kept. A stranger must not be able to fill the
+/// disk, and a stale step of a worker is no news.
+fn is_known(caller: &Caller) -> bool {
+    !matches!(caller, Caller::System | Caller::Anonymous)
 }
 
 impl<S> Engine<S> {
@@ -318,10 +349,7 @@ impl<S: Store> Writer<S> {
             batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
             return;
         };
-        // What a known caller tried and did not get is kept too. A stranger must not be able to fill
-        // the disk, and a stale step of a worker is no news.
-        let known = !matches!(call.caller, Caller::System | Caller::Anonymous);
-        let keep = handled.outcome.is_ok() || known || !handled.changes.is_empty();
+        let keep = handled.outcome.is_ok() || is_known(&call.caller) || !handled.changes.is_empty();
         if keep {
             match entry(&handled.event, &handled.changes) {
                 Some(entry) => {
@@ -402,7 +430,7 @@ impl<S: Store> Writer<S> {
         }
         let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>();
         let changes = changes.ok_or("a row was not written")?;
-        let entry = Entry { record: b"{}".to_vec(), changes };
+        let entry = Entry { record: b"{}".to_vec(), changes, ..Entry::default() };
         self.revision =
             self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
         *state = fresh;
@@ -429,7 +457,7 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
     let mut noted = Noted::default();
     let mut from = u64::MAX;
     loop {
-        let query = EntryQuery { from, limit: 500, backwards: true };
+        let query = EntryQuery::backwards(from, 500);
         let page = store.entries(&query).await.map_err(|e| e.to_string())?;
         for stored in &page.entries {
             let Ok(event) = serde_json::from_slice::<Event>(&stored.record) else { continue };
@@ -448,7 +476,7 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
 fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
     let record = serde_json::to_vec(event).ok()?;
     let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>()?;
-    Some(Entry { record, changes })
+    Some(Entry { record, terms: terms(event), changes })
 }
 
 fn row_change(change: &Change) -> Option<store::RowChange> {

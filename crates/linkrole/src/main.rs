@@ -4,6 +4,7 @@
 //! The way of a request: `listener` (sockets, limits) → `server` (dialect, authentication) →
 //! `engine` (snapshot or writer) → `iam::handle`. Rules are in `iam`, texts in `wire`.
 
+mod archive;
 mod callbacks;
 mod checkpoint;
 mod cli;
@@ -14,6 +15,7 @@ mod issuers;
 mod jwt;
 mod keys;
 mod listener;
+mod look_up;
 mod merkle;
 mod node;
 mod outward;

@@ -183,7 +183,7 @@ fn atk_x06_x07_the_nth_call_fails_and_nothing_answered_is_lost() {
 /// The names of the users whose making is in the trail of a disk.
 async fn recorded(disk: Disk) -> BTreeSet<String> {
     let store = Embedded::open_on(disk).unwrap();
-    let query = store::EntryQuery { from: 1, limit: 100_000, backwards: false };
+    let query = store::EntryQuery::forwards(1, 100_000);
     let page = store.entries(&query).await.unwrap();
     let events = page.entries.iter().map(|entry| serde_json::from_slice(&entry.record).unwrap());
     let made = events.filter(|event: &serde_json::Value| {

@@ -4,6 +4,7 @@
 
 use crate::issuers::{At, Published};
 use crate::jwt::{KeySet, Token, Wrong};
+use crate::look_up::look_up;
 use crate::server::{Auth, Peer, Server, accepted, on_this_wire};
 use iam::caller::{self, Api, Caller, Once, WebToken};
 use iam::error::Error;
@@ -12,15 +13,12 @@ use iam::output::Output;
 use iam::text::{AccountId, NonceDigest};
 use policy::Dialect;
 use serde_json::{Map, Value, json};
-use store::{EntryQuery, Store};
+use store::Store;
 use wire::alibaba::actiontrail::Lookup;
 use wire::alibaba::fault::{Fault, UNFIT, fault, refused_token, token_fault, wrong_token};
 use wire::alibaba::{self, Asked, Home};
 use wire::http::{Request, Response};
 use wire::sign_acs::{self, Presented};
-
-/// Entries of the trail read at most for one answer.
-const TRAIL_SCAN: usize = 10_000;
 
 impl<S: Store> Server<S> {
     /// Answers one request of this dialect.
@@ -222,48 +220,29 @@ impl<S: Store> Server<S> {
     ) -> Result<Map<String, Value>, Fault> {
         let keyring = self.engine.keyring();
         let bound = ["LookupEvents", account.as_str()];
-        let mut from = match &wanted.token {
-            None if wanted.is_forward => 0,
-            None => u64::MAX,
-            Some(token) => keyring
-                .open_marker(token, &bound)
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| Fault::incorrect("NextToken"))?,
+        let from = match &wanted.token {
+            None => None,
+            Some(token) => Some(
+                keyring
+                    .open_marker(token, &bound)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| Fault::incorrect("NextToken"))?,
+            ),
         };
-        let mut found: Vec<Value> = Vec::new();
-        let mut next = None;
-        let mut scanned = 0;
-        'pages: loop {
-            let query = EntryQuery { from, limit: 500, backwards: !wanted.is_forward };
-            let page = self.engine.entries(&query).await.map_err(|why| {
-                tracing::error!(why, "the trail was not read");
-                Fault::internal()
-            })?;
-            for stored in &page.entries {
-                scanned += 1;
-                if found.len() == wanted.limit || scanned > TRAIL_SCAN {
-                    next = Some(stored.position);
-                    break 'pages;
-                }
-                let Ok(event) = serde_json::from_slice::<iam::audit::Event>(&stored.record) else {
-                    continue;
-                };
-                if event.accounts.contains(account) && !is_ours(&event.operation) {
-                    found.extend(wanted.shown(&event));
-                }
-            }
-            match page.next {
-                Some(at) => from = at,
-                None => break,
-            }
-        }
+        let page = look_up(&self.engine, Some(account), &wanted.search, from, |_, event| {
+            wanted.shown(account, event)
+        });
+        let found = page.await.map_err(|why| {
+            tracing::error!(why, "the trail was not read");
+            Fault::internal()
+        })?;
         let time = |at_ms: i64| json!(wire::clock::iso_seconds(at_ms));
         let mut members = Map::new();
-        members.insert("StartTime".to_owned(), time(wanted.start_ms));
-        members.insert("EndTime".to_owned(), time(wanted.end_ms));
-        members.insert("Events".to_owned(), Value::Array(found));
-        if let Some(position) = next {
+        members.insert("StartTime".to_owned(), time(wanted.search.start_ms));
+        members.insert("EndTime".to_owned(), time(wanted.search.end_ms));
+        members.insert("Events".to_owned(), Value::Array(found.entries));
+        if let Some(position) = found.next {
             let marker = keyring.seal_marker(&position.to_string(), &bound);
             members.insert("NextToken".to_owned(), json!(marker));
         }
@@ -279,11 +258,4 @@ fn told_token(wrong: Wrong) -> Fault {
         Wrong::Signature => wrong_token(UNFIT),
         Wrong::Claim(name) => wrong_token(&format!("expected the claim {name}")),
     }
-}
-
-/// Work of the server itself, which no account asked for.
-fn is_ours(operation: &str) -> bool {
-    let own =
-        [Operation::RecordUse, Operation::Sweep, Operation::StepDeletion, Operation::SettleNotice];
-    own.iter().any(|o| o.facts().name == operation)
 }

@@ -5,6 +5,8 @@
 use crate::engine::Engine;
 use crate::inject::Inject;
 use crate::issuers::Issuers;
+use crate::look_up::look_up;
+use iam::audit::Event;
 use iam::caller::{self, Call, Caller, MadeFor, Source};
 use iam::command::Command;
 use iam::error::Error;
@@ -14,14 +16,15 @@ use iam::state::State;
 use iam::text::{AccountId, KeyId};
 use policy::Dialect;
 use std::sync::Arc;
-use store::{EntryQuery, Store};
+use store::Store;
 use wire::alibaba;
-use wire::aws::{self, Query, fault::Fault};
+use wire::aws::{self, Query, cloudtrail, fault::Fault};
 use wire::description;
 use wire::http::{Request, Response};
 use wire::native::{self, Forwarded, TrailQuery};
 use wire::sign_acs;
 use wire::sign_v4::{self, Carrier, Presented};
+use wire::trail::{is_noise, native_facets, native_search};
 
 /// How credentials are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +67,6 @@ pub struct Server<S> {
     pub inject: Inject,
 }
 
-/// Entries of the trail read at most for one answer.
-const TRAIL_SCAN: usize = 10_000;
 /// Entries of the trail in one answer unless the reader says otherwise, and at most.
 const TRAIL_PAGE: (usize, usize) = (50, 1_000);
 
@@ -81,6 +82,9 @@ impl<S: Store> Server<S> {
             path if native::is_native(path) => self.native(&request, peer, &id).await,
             "/" if !peer.operator && alibaba::is_ours(&request) => {
                 self.rpc(&request, peer, &id).await
+            }
+            "/" if !peer.operator && cloudtrail::is_ours(&request) => {
+                self.cloudtrail(&request, peer, &id).await
             }
             "/" if !peer.operator => self.query(&request, peer, &id).await,
             _ => plain(404, "there is nothing here\n"),
@@ -119,6 +123,57 @@ impl<S: Store> Server<S> {
         let mut call = self.call(caller, command, request, peer, id);
         self.seen(&mut call, &presented, request);
         self.run(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
+    }
+
+    async fn cloudtrail(&self, request: &Request, peer: &Peer, id: &str) -> Response {
+        match self.run_cloudtrail(request, peer, id).await {
+            Ok(response) => response,
+            Err(fault) => cloudtrail::refusal(&fault, id),
+        }
+    }
+
+    async fn run_cloudtrail(
+        &self,
+        request: &Request,
+        peer: &Peer,
+        id: &str,
+    ) -> Result<Response, Fault> {
+        if self.inject.is_throttled() {
+            return Err(Fault::new("Throttling", 400, "Rate exceeded"));
+        }
+        let presented = sign_v4::present(request)?.ok_or_else(sign_v4::Fault::missing_token)?;
+        if matches!(presented.carrier, Carrier::Query) {
+            let text = "A look-up cannot be asked with a presigned URL.";
+            return Err(Fault::new("AccessDenied", 403, text));
+        }
+        let names = [cloudtrail::SIGNING_NAME];
+        let caller = self.authenticate(&presented, request, &names, Some(Dialect::Aws))?;
+        let command = cloudtrail::command(request)?;
+        let wanted = cloudtrail::lookup(request, self.engine.now_ms())?;
+        let mut call = self.call(caller, command, request, peer, id);
+        self.seen(&mut call, &presented, request);
+        let output = self.run(call).await.map_err(|e| self.told(id, &e, cloudtrail::fault(&e)))?;
+        let Output::Trail { account: Some(account) } = output else {
+            return Err(Fault::internal());
+        };
+        let keyring = self.engine.keyring();
+        let facets = format!("{:?}", wanted.search.facets);
+        let bound = ["CloudTrail", account.as_str(), &facets];
+        let opened = wanted.token.as_ref().map(|token| keyring.open_marker(token, &bound));
+        let from = match opened.map(|text| text.ok().and_then(|text| text.parse().ok())) {
+            Some(None) => return Err(cloudtrail::wrong_token()),
+            Some(from) => from,
+            None => None,
+        };
+        let page = look_up(&self.engine, Some(&account), &wanted.search, from, |_, event| {
+            wanted.shown(&account, event)
+        });
+        let found = page.await.map_err(|why| {
+            tracing::error!(why, "the trail was not read");
+            Fault::internal()
+        })?;
+        let next = found.next.map(|at| keyring.seal_marker(&at.to_string(), &bound));
+        Ok(cloudtrail::answer(&found.entries, next.as_deref(), id))
     }
 
     /// Runs a call, with the faults that are to be shown.
@@ -353,40 +408,38 @@ impl<S: Store> Server<S> {
         }
     }
 
-    /// Entries of the trail of one account or of all, newest first.
+    /// Entries of the trail of one account or of all, newest first unless asked otherwise.
     async fn trail(
         &self,
         account: Option<&AccountId>,
         wanted: &TrailQuery,
     ) -> Result<(Vec<serde_json::Value>, Option<u64>), Fault> {
         let limit = wanted.limit.unwrap_or(TRAIL_PAGE.0).clamp(1, TRAIL_PAGE.1);
-        let mut found = Vec::new();
-        let mut from = wanted.before.map_or(u64::MAX, |at| at.saturating_sub(1));
-        let mut scanned = 0;
-        if wanted.before == Some(0) {
-            return Ok((found, None));
-        }
-        while found.len() < limit && scanned < TRAIL_SCAN {
-            let query = EntryQuery { from, limit: 500, backwards: true };
-            let page = self.engine.entries(&query).await.map_err(|why| {
-                tracing::error!(why, "the trail was not read");
-                Fault::internal()
-            })?;
-            for stored in &page.entries {
-                scanned += 1;
-                if found.len() == limit {
-                    return Ok((found, Some(stored.position.saturating_add(1))));
-                }
-                if let Some(entry) = shown(stored, account, wanted) {
-                    found.push(entry);
-                }
+        let search = native_search(wanted, limit);
+        let from = match (wanted.after, wanted.before) {
+            (Some(_), Some(_)) => {
+                let text = "Give `before` or `after`, not both.";
+                return Err(Fault::new("ValidationError", 400, text));
             }
-            match page.next {
-                Some(next) => from = next,
-                None => return Ok((found, None)),
-            }
-        }
-        Ok((found, Some(from.saturating_add(1))))
+            (Some(after), None) => Some(after.saturating_add(1)),
+            (None, Some(0)) => return Ok((Vec::new(), None)),
+            (None, Some(before)) => Some(before.saturating_sub(1)),
+            (None, None) => None,
+        };
+        let page = look_up(&self.engine, account, &search, from, |stored, event| {
+            let wanted = !is_noise(event) && search.wants(event, &native_facets(event));
+            wanted.then(|| shown(stored, event))?
+        });
+        let found = page.await.map_err(|why| {
+            tracing::error!(why, "the trail was not read");
+            Fault::internal()
+        })?;
+        // The reader gives it back as `before`, or as `after`, which exclude it.
+        let next = found.next.map(|at| match search.is_forward {
+            true => at.saturating_sub(1),
+            false => at.saturating_add(1),
+        });
+        Ok((found.entries, next))
     }
 
     async fn reset(&self, request: &Request) -> Response {
@@ -402,27 +455,9 @@ impl<S: Store> Server<S> {
     }
 }
 
-/// An entry as a reader sees it, if it is one the reader asked for.
-fn shown(
-    stored: &store::StoredEntry,
-    account: Option<&AccountId>,
-    wanted: &TrailQuery,
-) -> Option<serde_json::Value> {
-    let event: iam::audit::Event = serde_json::from_slice(&stored.record).ok()?;
-    let hidden = event.operation == "RecordUse" || event.operation == "Sweep";
-    let mine = account.is_none_or(|account| event.accounts.contains(account));
-    let named = wanted.operation.as_ref().is_none_or(|name| *name == event.operation);
-    let operator = wanted.operator.as_ref().is_none_or(|name| {
-        let actor = &event.actor;
-        actor.user_name.as_ref() == Some(name)
-            || actor.name == *name
-            || actor.invoked_by.as_ref() == Some(name)
-    });
-    let reads = wanted.reads || !event.read_only || event.denied;
-    if hidden || !mine || !named || !operator || !reads {
-        return None;
-    }
-    let mut value = serde_json::to_value(&event).ok()?;
+/// An entry as a reader sees it.
+fn shown(stored: &store::StoredEntry, event: &Event) -> Option<serde_json::Value> {
+    let mut value = serde_json::to_value(event).ok()?;
     let object = value.as_object_mut()?;
     object.insert("position".into(), stored.position.into());
     object.insert("time".into(), wire::clock::iso_seconds(event.at_ms).into());

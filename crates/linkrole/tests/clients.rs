@@ -61,6 +61,8 @@ clients! {
     condition_keys_in_memory: "test_context" on "dev";
     policies_that_services_offer_in_memory: "test_offered" on "dev";
     policies_that_services_offer_on_disk: "test_offered" on "disk";
+    cloudtrail_in_memory: "test_cloudtrail" on "dev";
+    cloudtrail_on_disk: "test_cloudtrail" on "disk";
     last_accessed_in_memory: "test_access" on "dev";
     last_accessed_on_disk: "test_access" on "disk";
     evidence_of_the_trail: "test_audit" on "none";

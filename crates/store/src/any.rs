@@ -49,6 +49,14 @@ impl Store for Any {
         forward!(self, store => store.entries(query))
     }
 
+    async fn forget(&self, before: u64) -> Result<u64, StoreError> {
+        forward!(self, store => store.forget(before))
+    }
+
+    async fn first_entry(&self) -> Result<u64, StoreError> {
+        forward!(self, store => store.first_entry())
+    }
+
     async fn last_commit(&self) -> Result<LastCommit, StoreError> {
         forward!(self, store => store.last_commit())
     }

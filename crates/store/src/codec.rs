@@ -7,10 +7,11 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Entry, LastCommit, Revision, StoreError, StoredEntry};
+use crate::index::SEGMENT;
+use crate::{Entry, LastCommit, Revision, StoreError, StoredEntry, Term};
 
 /// The format this program reads and writes. The old-format question is answered where it grows.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const SUM_LEN: usize = 8;
 
@@ -28,6 +29,9 @@ pub fn batch_id(after: Revision, batch: &[Entry]) -> BatchId {
     part(&after.to_be_bytes());
     for entry in batch {
         part(&entry.record);
+        for term in &entry.terms {
+            part(&term.0.to_be_bytes());
+        }
         part(&(entry.changes.len() as u64).to_be_bytes());
         for change in &entry.changes {
             part(&[change.table, u8::from(change.value.is_some())]);
@@ -48,18 +52,36 @@ pub(crate) struct Head {
     pub rows: u64,
     /// The wrapping sum of the checksums of all rows: a row that is lost or stale changes it.
     pub digest: u64,
+    /// The position of the first entry that was not forgotten; the first of a segment.
+    pub first_position: u64,
+    /// How many entries a segment of the index has.
+    pub segment: u64,
 }
 
 impl Default for Head {
     fn default() -> Self {
-        Self { last: LastCommit::default(), next_position: 1, rows: 0, digest: 0 }
+        Self {
+            last: LastCommit::default(),
+            next_position: 1,
+            rows: 0,
+            digest: 0,
+            first_position: 1,
+            segment: SEGMENT,
+        }
     }
 }
 
 impl Head {
     pub fn encode(&self) -> Vec<u8> {
         let mut body = FORMAT.to_be_bytes().to_vec();
-        for number in [self.last.revision, self.next_position, self.rows, self.digest] {
+        for number in [
+            self.last.revision,
+            self.next_position,
+            self.rows,
+            self.digest,
+            self.first_position,
+            self.segment,
+        ] {
             body.extend_from_slice(&number.to_be_bytes());
         }
         body.extend_from_slice(&self.last.batch);
@@ -74,8 +96,20 @@ impl Head {
         }
         let mut number = || take(&mut body).map(u64::from_be_bytes).ok_or_else(short);
         let (revision, next_position, rows, digest) = (number()?, number()?, number()?, number()?);
+        let (first_position, segment) = (number()?, number()?.max(1));
         let batch = take(&mut body).ok_or_else(short)?;
-        Ok(Self { last: LastCommit { revision, batch }, next_position, rows, digest })
+        let last = LastCommit { revision, batch };
+        Ok(Self { last, next_position, rows, digest, first_position, segment })
+    }
+
+    /// The number of the segment that a position is in; segments count from 0.
+    pub fn segment_of(&self, position: u64) -> u64 {
+        position.saturating_sub(1) / self.segment
+    }
+
+    /// The first position of a segment.
+    pub fn start_of(&self, segment: u64) -> u64 {
+        segment.saturating_mul(self.segment).saturating_add(1)
     }
 }
 
@@ -132,25 +166,47 @@ fn checksum(key: &[u8], value: &[u8]) -> u64 {
 pub(crate) fn seal_batch(position: u64, revision: Revision, batch: &[Entry]) -> Vec<u8> {
     let mut body = revision.to_be_bytes().to_vec();
     for entry in batch {
+        body.extend_from_slice(&(entry.terms.len() as u64).to_be_bytes());
+        entry.terms.iter().for_each(|term| body.extend_from_slice(&term.0.to_be_bytes()));
         body.extend_from_slice(&(entry.record.len() as u64).to_be_bytes());
         body.extend_from_slice(&entry.record);
     }
     seal(&position.to_be_bytes(), &body)
 }
 
+/// An entry of a stored batch, where it stands.
+pub(crate) struct Held<'a> {
+    pub position: u64,
+    pub revision: Revision,
+    pub terms: Vec<Term>,
+    pub record: &'a [u8],
+}
+
+impl Held<'_> {
+    pub fn entry(&self) -> StoredEntry {
+        let Self { position, revision, record, .. } = *self;
+        StoredEntry { position, revision, record: record.to_vec() }
+    }
+}
+
 /// The entries of a stored batch that starts at `position`.
-pub(crate) fn unseal_batch(position: u64, stored: &[u8]) -> Result<Vec<StoredEntry>, StoreError> {
+pub(crate) fn unseal_batch(position: u64, stored: &[u8]) -> Result<Vec<Held<'_>>, StoreError> {
     let what = format!("the entries from position {position}");
     let (_, mut body) = unseal(&position.to_be_bytes(), stored, &what)?;
     let revision = take(&mut body).map(Revision::from_be_bytes).ok_or_else(short)?;
     let mut entries = Vec::new();
     while !body.is_empty() {
+        let count = take(&mut body).map(u64::from_be_bytes).ok_or_else(short)?;
+        let mut terms = Vec::new();
+        for _ in 0..count {
+            terms.push(Term(take(&mut body).map(u64::from_be_bytes).ok_or_else(short)?));
+        }
         let length = take(&mut body).map(u64::from_be_bytes).ok_or_else(short)?;
         let length = usize::try_from(length).map_err(|_| short())?;
         let (record, rest) = body.split_at_checked(length).ok_or_else(short)?;
         body = rest;
         let position = position.saturating_add(entries.len() as u64);
-        entries.push(StoredEntry { position, revision, record: record.to_vec() });
+        entries.push(Held { position, revision, terms, record });
     }
     Ok(entries)
 }

@@ -7,23 +7,25 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend,
     TableDefinition, WriteTransaction,
 };
 
-use crate::codec::{Head, carried_sum, row_key, seal, seal_batch, unseal, unseal_batch};
+use crate::codec::{Head, carried_sum, row_key, seal, seal_batch, unseal};
+use crate::log::{self, ENTRIES, INDEX, Tail};
 use crate::memory::refuse_changes;
 use crate::{
-    CommitError, Entry, EntryQuery, LastCommit, Page, Revision, Row, Store, StoreError, batch_id,
+    CommitError, Entry, EntryQuery, LastCommit, Page, Revision, Row, SEGMENT, Store, StoreError,
+    batch_id,
 };
 
 /// The name of the store's file inside its directory.
 pub const FILE_NAME: &str = "linkrole.redb";
 
 pub(crate) const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
-pub(crate) const ENTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("entries");
 pub(crate) const HEAD: TableDefinition<'static, u8, &[u8]> = TableDefinition::new("head");
 
 const CACHE_BYTES: usize = 64 << 20;
@@ -35,6 +37,10 @@ pub struct Embedded {
     database: Option<Database>,
     /// Set by the first failed write; no write is tried again after it.
     stopped: AtomicBool,
+    /// The terms of the newest entries, as far as they are stored.
+    tail: Mutex<Tail>,
+    /// Held by who writes: the tail grows in the order of the commits.
+    writing: Mutex<()>,
 }
 
 impl Embedded {
@@ -97,6 +103,15 @@ impl Embedded {
 
     /// Creates a store on a backend of the caller's, which must be empty.
     pub fn create_on(backend: impl StorageBackend) -> Result<Self, StoreError> {
+        Self::create_with_segments(backend, SEGMENT)
+    }
+
+    /// Creates a store as [`Embedded::create_on`] does, with so many entries in a segment of its
+    /// index: few, for tests of what happens when one is whole.
+    pub fn create_with_segments(
+        backend: impl StorageBackend,
+        segment: u64,
+    ) -> Result<Self, StoreError> {
         guard(|| {
             let database = builder()
                 .create_with_backend(backend)
@@ -106,12 +121,14 @@ impl Embedded {
             {
                 transaction.open_table(ROWS).map_err(failed)?;
                 transaction.open_table(ENTRIES).map_err(failed)?;
+                transaction.open_table(INDEX).map_err(failed)?;
                 let mut head = transaction.open_table(HEAD).map_err(failed)?;
                 if head.get(0).map_err(failed)?.is_some() {
                     let place = "the backend".to_owned();
                     return Err(StoreError::AlreadyInitialised { place });
                 }
-                head.insert(0, Head::default().encode().as_slice()).map_err(failed)?;
+                let first = Head { segment: segment.max(1), ..Head::default() };
+                head.insert(0, first.encode().as_slice()).map_err(failed)?;
             }
             transaction.commit().map_err(failed)?;
             Self::adopt(database)
@@ -136,9 +153,22 @@ impl Embedded {
 
     /// Takes a database over, once its head can be read.
     fn adopt(database: Database) -> Result<Self, StoreError> {
-        let store = Self { database: Some(database), stopped: AtomicBool::new(false) };
-        store.head()?;
+        let store = Self {
+            database: Some(database),
+            stopped: AtomicBool::new(false),
+            tail: Mutex::default(),
+            writing: Mutex::default(),
+        };
+        let head = store.head()?;
+        let transaction = store.database()?.begin_read().map_err(failed)?;
+        let entries = transaction.open_table(ENTRIES).map_err(failed)?;
+        *store.tail() = Tail::load(&head, &entries)?;
         Ok(store)
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        // A panic in between stops the writes; what was stored before is still right.
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn database(&self) -> Result<&Database, StoreError> {
@@ -162,6 +192,7 @@ impl Embedded {
         if self.stopped.load(Ordering::Acquire) {
             return Err(StoreError::Stopped.into());
         }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let written = catch_unwind(AssertUnwindSafe(|| self.append_unguarded(after, batch)))
             .unwrap_or_else(|_| Err(panicked().into()));
         if matches!(written, Err(CommitError::Failed(_))) {
@@ -205,23 +236,52 @@ impl Embedded {
                 }
             }
         }
+        let position = head.next_position;
+        let mut whole = None;
         if !batch.is_empty() {
             let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-            let stored = seal_batch(head.next_position, head.last.revision, batch);
-            let old = entries.insert(head.next_position, stored.as_slice()).map_err(failed)?;
+            let stored = seal_batch(position, head.last.revision, batch);
+            let old = entries.insert(position, stored.as_slice()).map_err(failed)?;
             if old.is_some() {
-                let taken = format!("position {} was taken", head.next_position);
-                return Err(StoreError::Damaged(taken).into());
+                return Err(StoreError::Damaged(format!("position {position} was taken")).into());
             }
             head.next_position += batch.len() as u64;
+            whole = self.seal_segments(&transaction, &head, position, batch)?;
         }
-        transaction
-            .open_table(HEAD)
-            .map_err(failed)?
-            .insert(0, head.encode().as_slice())
-            .map_err(failed)?;
+        write_head(&transaction, &head)?;
         transaction.commit().map_err(failed)?;
+        let mut tail = self.tail();
+        match whole {
+            Some(grown) => *tail = grown,
+            None => tail.grow(&head, position, batch, |_, _| Ok(()))?,
+        }
         Ok(head.last.revision)
+    }
+
+    /// Writes the segments of the index that a batch makes whole; the tail after that, if there are any.
+    fn seal_segments(
+        &self,
+        transaction: &WriteTransaction,
+        head: &Head,
+        position: u64,
+        batch: &[Entry],
+    ) -> Result<Option<Tail>, StoreError> {
+        let mut tail = {
+            let tail = self.tail();
+            if !tail.is_whole_before(head, head.next_position) {
+                return Ok(None);
+            }
+            tail.clone()
+        };
+        let mut index = transaction.open_table(INDEX).map_err(failed)?;
+        tail.grow(head, position, batch, |segment, buckets| {
+            for (number, bucket) in (0_u8..=u8::MAX).zip(buckets) {
+                let stored = seal(&log::bucket_key(segment, number), &bucket);
+                index.insert((segment, number), stored.as_slice()).map_err(failed)?;
+            }
+            Ok(())
+        })?;
+        Ok(Some(tail))
     }
 
     fn load_unguarded(&self, each: &mut (dyn FnMut(Row) + Send)) -> Result<Revision, StoreError> {
@@ -233,39 +293,43 @@ impl Embedded {
     }
 
     fn entries_unguarded(&self, query: &EntryQuery) -> Result<Page, StoreError> {
+        // Before the tables are opened: what is sealed in between is then found in one of them.
+        let known = self.tail().places(&query.terms);
         let transaction = self.database()?.begin_read().map_err(failed)?;
         let head = read_head(&transaction.open_table(HEAD).map_err(failed)?)?;
-        let table = transaction.open_table(ENTRIES).map_err(failed)?;
-        let newest = head.next_position.saturating_sub(1);
-        let limit = query.limit.max(1);
-        let mut wanted = if query.backwards { query.from.min(newest) } else { query.from.max(1) };
-        let mut page = Page::default();
-        while (1..=newest).contains(&wanted) {
-            if page.entries.len() == limit {
-                page.next = Some(wanted);
-                break;
-            }
-            // The batch that holds `wanted` is the last one that starts at or before it.
-            let found = table.range(..=wanted).map_err(failed)?.next_back();
-            let Some((start, stored)) = found.transpose().map_err(failed)? else {
-                return Err(gap(wanted));
-            };
-            let mut batch = unseal_batch(start.value(), stored.value())?;
-            batch.retain(|entry| {
-                if query.backwards { entry.position <= wanted } else { entry.position >= wanted }
-            });
-            if query.backwards {
-                batch.reverse();
-            }
-            if batch.first().is_none_or(|entry| entry.position != wanted) {
-                return Err(gap(wanted));
-            }
-            batch.truncate(limit - page.entries.len());
-            let last = batch.last().map_or(wanted, |entry| entry.position);
-            wanted = if query.backwards { last - 1 } else { last + 1 };
-            page.entries.append(&mut batch);
+        let entries = transaction.open_table(ENTRIES).map_err(failed)?;
+        if query.terms.is_empty() {
+            return log::by_position(&head, &entries, query);
         }
-        Ok(page)
+        let index = transaction.open_table(INDEX).map_err(failed)?;
+        log::by_terms(&head, &entries, &index, query, &known)
+    }
+
+    fn forget_unguarded(&self, before: u64) -> Result<u64, StoreError> {
+        let mut transaction = self.database()?.begin_write().map_err(failed)?;
+        durable(&mut transaction)?;
+        let mut head = read_head(&transaction.open_table(HEAD).map_err(failed)?)?;
+        let whole = head.segment_of(before.min(head.next_position));
+        let keep_from = head.start_of(whole);
+        if keep_from <= head.first_position {
+            transaction.abort().map_err(failed)?;
+            return Ok(head.first_position);
+        }
+        {
+            let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
+            // A batch that reaches beyond the segment stays whole, unread up to there.
+            let first = match keep_from < head.next_position {
+                true => log::batch_start(&entries, keep_from)?.unwrap_or(keep_from),
+                false => keep_from,
+            };
+            entries.retain_in(..first, |_, _| false).map_err(failed)?;
+            let mut index = transaction.open_table(INDEX).map_err(failed)?;
+            index.retain_in(..(whole, 0), |_, _| false).map_err(failed)?;
+        }
+        head.first_position = keep_from;
+        write_head(&transaction, &head)?;
+        transaction.commit().map_err(failed)?;
+        Ok(keep_from)
     }
 }
 
@@ -297,6 +361,22 @@ impl Store for Embedded {
 
     async fn entries(&self, query: &EntryQuery) -> Result<Page, StoreError> {
         guard(|| self.entries_unguarded(query))
+    }
+
+    async fn forget(&self, before: u64) -> Result<u64, StoreError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped);
+        }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = guard(|| self.forget_unguarded(before));
+        if done.is_err() {
+            self.stopped.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    async fn first_entry(&self) -> Result<u64, StoreError> {
+        guard(|| self.head()).map(|head| head.first_position)
     }
 
     async fn last_commit(&self) -> Result<LastCommit, StoreError> {
@@ -337,8 +417,10 @@ pub(crate) fn read_head(table: &impl ReadableTable<u8, &'static [u8]>) -> Result
     Head::decode(stored.value())
 }
 
-fn gap(position: u64) -> StoreError {
-    StoreError::Damaged(format!("the entry at position {position} is missing"))
+fn write_head(transaction: &WriteTransaction, head: &Head) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(HEAD).map_err(failed)?;
+    table.insert(0, head.encode().as_slice()).map_err(failed)?;
+    Ok(())
 }
 
 fn durable(transaction: &mut WriteTransaction) -> Result<(), StoreError> {

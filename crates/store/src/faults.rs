@@ -19,8 +19,18 @@ pub enum Kind {
     Record,
     /// [`Store::entries`].
     Entries,
+    /// [`Store::forget`].
+    Forget,
+    /// [`Store::first_entry`].
+    FirstEntry,
     /// [`Store::last_commit`].
     LastCommit,
+}
+
+impl Kind {
+    fn writes(self) -> bool {
+        matches!(self, Self::Commit | Self::Record | Self::Forget)
+    }
 }
 
 /// When a failing call fails.
@@ -79,7 +89,7 @@ impl<S: Store> Faulty<S> {
         let turn = plan.calls.entry(kind).or_default();
         *turn += 1;
         let turn = *turn;
-        let writes = matches!(kind, Kind::Commit | Kind::Record);
+        let writes = kind.writes();
         if plan.stopped && writes {
             return Err(StoreError::Stopped);
         }
@@ -99,7 +109,7 @@ impl<S: Store> Faulty<S> {
         answer: Result<T, E>,
     ) -> Result<T, E> {
         if moment == Some(Moment::After) {
-            self.plan().stopped |= matches!(kind, Kind::Commit | Kind::Record);
+            self.plan().stopped |= kind.writes();
             return Err(simulated().into());
         }
         answer
@@ -133,6 +143,18 @@ impl<S: Store> Store for Faulty<S> {
         let moment = self.begin(Kind::Entries)?;
         let answer = self.inner.entries(query).await;
         self.end(Kind::Entries, moment, answer)
+    }
+
+    async fn forget(&self, before: u64) -> Result<u64, StoreError> {
+        let moment = self.begin(Kind::Forget)?;
+        let answer = self.inner.forget(before).await;
+        self.end(Kind::Forget, moment, answer)
+    }
+
+    async fn first_entry(&self) -> Result<u64, StoreError> {
+        let moment = self.begin(Kind::FirstEntry)?;
+        let answer = self.inner.first_entry().await;
+        self.end(Kind::FirstEntry, moment, answer)
     }
 
     async fn last_commit(&self) -> Result<LastCommit, StoreError> {

@@ -8,13 +8,14 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Mutex;
 
-use redb::{BackendError, ReadableDatabase, ReadableTable, StorageBackend};
+use redb::{BackendError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 
-use crate::codec::unseal_batch;
+use crate::codec::{Head, seal, unseal_batch};
 use crate::embedded::{
-    ENTRIES, FILE_NAME, HEAD, HEADER_LEN, ROWS, builder, check_header_bytes, check_rows, failed,
+    FILE_NAME, HEAD, HEADER_LEN, ROWS, builder, check_header_bytes, check_rows, failed,
     file_backend, guard, open_error, read_head,
 };
+use crate::log::{self, ENTRIES, INDEX, Tail};
 use crate::{Revision, StoreError};
 
 /// What a check found.
@@ -39,7 +40,7 @@ impl FsckReport {
 }
 
 /// Checks the store in `directory`: the file's own integrity, each checksum, the rows against the
-/// head, and the entries for gaps. The file is not changed; no other process may have it open.
+/// head, the entries for gaps, and the index against the entries. The file is not changed; no other process may have it open.
 ///
 /// Errors: `NotInitialised`, `InUse`, `Io`, `Format`; damage is in the report.
 pub fn fsck(directory: &Path) -> Result<FsckReport, StoreError> {
@@ -90,8 +91,22 @@ fn check_unguarded(
     let checked = check_rows(&rows, &head, &mut |_| count += 1);
     report.rows = count;
     note(report, checked)?;
+    check_entries(&transaction, &head, report)
+}
+
+/// Reads every batch; the index must say of each whole segment what its entries say.
+fn check_entries(
+    transaction: &redb::ReadTransaction,
+    head: &Head,
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
     let entries = transaction.open_table(ENTRIES).map_err(failed)?;
-    let (mut next, mut revision) = (1, 0);
+    let index = transaction.open_table(INDEX).map_err(failed)?;
+    // The first batch may begin before the first entry that is left.
+    let first = log::batch_start(&entries, head.first_position)?;
+    let (mut next, mut revision) = (first.unwrap_or(head.first_position), 0);
+    let mut tail = Tail::starting_at(head, head.first_position);
+    let mut sealed = 0;
     for batch in entries.iter().map_err(failed)? {
         let (start, stored) = batch.map_err(failed)?;
         let start = start.value();
@@ -99,23 +114,54 @@ fn check_unguarded(
             report.problems.push(format!("the entries from position {next} are missing"));
         }
         next = start;
-        match unseal_batch(start, stored.value()) {
-            Ok(found) => {
-                let from = found.first().map_or(revision, |entry| entry.revision);
-                if from < revision || from > head.last.revision {
-                    let text = format!("the revision of the entry at position {start} is wrong");
-                    report.problems.push(text);
-                }
-                revision = from;
-                next = start.saturating_add(found.len() as u64);
-                report.entries += found.len() as u64;
+        let found = match unseal_batch(start, stored.value()) {
+            Ok(found) => found,
+            Err(error) => {
+                note(report, Err(error))?;
+                continue;
             }
-            Err(error) => note(report, Err(error))?,
+        };
+        let from = found.first().map_or(revision, |entry| entry.revision);
+        if from < revision || from > head.last.revision {
+            let text = format!("the revision of the entry at position {start} is wrong");
+            report.problems.push(text);
+        }
+        revision = from;
+        next = start.saturating_add(found.len() as u64);
+        for entry in found.iter().filter(|entry| entry.position >= head.first_position) {
+            report.entries += 1;
+            let as_written = crate::Entry { terms: entry.terms.clone(), ..Default::default() };
+            tail.grow(head, entry.position, &[as_written], |segment, buckets| {
+                sealed += buckets.len() as u64;
+                check_segment(&index, segment, &buckets, report)
+            })?;
         }
     }
     if next != head.next_position {
         let text = format!("the log ends before position {next}, not {}", head.next_position);
         report.problems.push(text);
+    }
+    if index.len().map_err(failed)? != sealed {
+        let found = index.len().map_err(failed)?;
+        report.problems.push(format!("the index has {found} buckets, not {sealed}"));
+    }
+    Ok(())
+}
+
+fn check_segment(
+    index: &impl ReadableTable<(u64, u8), &'static [u8]>,
+    segment: u64,
+    buckets: &[Vec<u8>],
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
+    for (number, bucket) in (0_u8..=u8::MAX).zip(buckets) {
+        let stored = index.get((segment, number)).map_err(failed)?;
+        let wanted = seal(&log::bucket_key(segment, number), bucket);
+        if stored.is_none_or(|stored| stored.value() != wanted) {
+            report.problems.push(format!(
+                "bucket {number} of segment {segment} of the index over entries is not what the entries say"
+            ));
+        }
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ pub mod disk;
 pub mod embedded;
 pub mod faults;
 mod fsck;
+mod index;
+mod log;
 pub mod memory;
 pub mod suite;
 
@@ -20,6 +22,7 @@ pub use any::Any;
 pub use codec::{BatchId, batch_id};
 pub use embedded::Embedded;
 pub use fsck::{FsckReport, fsck, fsck_backend};
+pub use index::{SEGMENT, Term};
 pub use memory::Memory;
 
 /// The number of commits so far; 0 for a store that never saw one.
@@ -41,6 +44,8 @@ pub struct RowChange {
 pub struct Entry {
     /// The event.
     pub record: Vec<u8>,
+    /// What the event can be found by.
+    pub terms: Vec<Term>,
     /// The changes, applied in order.
     pub changes: Vec<RowChange>,
 }
@@ -68,14 +73,32 @@ pub struct StoredEntry {
 }
 
 /// Which entries to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryQuery {
     /// The position to start at, inclusive. Backwards, `u64::MAX` starts at the newest.
     pub from: u64,
+    /// The last position to look at, inclusive.
+    pub to: u64,
     /// The most entries to answer; 0 counts as 1.
     pub limit: usize,
     /// True to walk from newer to older.
     pub backwards: bool,
+    /// Only entries that bear all of these; without any, all entries.
+    pub terms: Vec<Term>,
+}
+
+impl EntryQuery {
+    /// Every entry from a position on.
+    #[must_use]
+    pub fn forwards(from: u64, limit: usize) -> Self {
+        Self { from, to: u64::MAX, limit, backwards: false, terms: Vec::new() }
+    }
+
+    /// Every entry from a position back to the first.
+    #[must_use]
+    pub fn backwards(from: u64, limit: usize) -> Self {
+        Self { from, to: 0, limit, backwards: true, terms: Vec::new() }
+    }
 }
 
 /// A run of entries.
@@ -83,7 +106,8 @@ pub struct EntryQuery {
 pub struct Page {
     /// The entries, in the direction of the query.
     pub entries: Vec<StoredEntry>,
-    /// Where to go on; `None` when there is nothing beyond at the moment of reading.
+    /// Where to go on; `None` when there is nothing beyond at the moment of reading. A look-up by
+    /// terms may answer fewer entries than it was allowed, even none, and a place to go on at.
     pub next: Option<u64>,
 }
 
@@ -162,8 +186,11 @@ pub enum CommitError {
 ///   survives the loss of power; `Ok` is never answered before the sync that makes it so.
 /// - **Exact conflicts.** A commit whose `after` is the last revision never conflicts; any other
 ///   `after` always does, and writes nothing.
-/// - **One history.** Revisions grow by one a commit. Positions start at 1 and have no gap. A
-///   reader sees whole commits only, and sees each as soon as it was answered.
+/// - **One history.** Revisions grow by one a commit. Positions start at 1 and have no gap but for
+///   what was forgotten at the beginning. A reader sees whole commits only, and sees each as soon as
+///   it was answered.
+/// - **Found by its terms.** A look-up by terms answers every entry in its range that bears all of
+///   them, and no other.
 /// - **Doubt stops.** After `Failed` (but for `Refused`, which wrote nothing) or a failed `record`,
 ///   the engine refuses every further write with `Stopped`. The owner drops it, opens it again,
 ///   loads, and compares [`last_commit`](Store::last_commit) with [`batch_id`] of what was in
@@ -191,6 +218,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads entries in order of position.
     fn entries(&self, query: &EntryQuery) -> impl Future<Output = Result<Page, StoreError>> + Send;
+
+    /// Forgets entries before a position, as many whole segments as lie before it; answers the
+    /// position of the first entry that is left. Rows and positions stay as they are.
+    fn forget(&self, before: u64) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// The position of the first entry that was not forgotten; 1 where none was.
+    fn first_entry(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// The last commit that is stored.
     fn last_commit(&self) -> impl Future<Output = Result<LastCommit, StoreError>> + Send;

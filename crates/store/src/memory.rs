@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::{
-    CommitError, Entry, EntryQuery, LastCommit, Page, Revision, Row, Store, StoreError,
-    StoredEntry, batch_id,
+    CommitError, Entry, EntryQuery, LastCommit, Page, Revision, Row, SEGMENT, Store, StoreError,
+    StoredEntry, Term, batch_id,
 };
 
 /// Rows and entries in memory; clones share them.
@@ -18,17 +18,20 @@ pub struct Memory {
 struct Held {
     last: LastCommit,
     rows: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
-    entries: Vec<StoredEntry>,
+    entries: Vec<(StoredEntry, Vec<Term>)>,
+    /// How many entries were forgotten.
+    forgotten: u64,
 }
 
 impl Held {
     fn append(&mut self, batch: &[Entry]) {
         for entry in batch {
-            self.entries.push(StoredEntry {
-                position: self.entries.len() as u64 + 1,
+            let stored = StoredEntry {
+                position: self.forgotten + self.entries.len() as u64 + 1,
                 revision: self.last.revision,
                 record: entry.record.clone(),
-            });
+            };
+            self.entries.push((stored, entry.terms.clone()));
         }
     }
 }
@@ -82,15 +85,36 @@ impl Store for Memory {
     async fn entries(&self, query: &EntryQuery) -> Result<Page, StoreError> {
         let held = self.held()?;
         let limit = query.limit.max(1);
-        let all = held.entries.iter();
+        let range = match query.backwards {
+            true => query.to..=query.from,
+            false => query.from..=query.to,
+        };
+        let is_wanted = |(entry, terms): &&(StoredEntry, Vec<Term>)| {
+            range.contains(&entry.position) && query.terms.iter().all(|term| terms.contains(term))
+        };
+        let all = held.entries.iter().filter(is_wanted).map(|(entry, _)| entry);
         let mut entries: Vec<StoredEntry> = if query.backwards {
-            all.rev().filter(|e| e.position <= query.from).take(limit + 1).cloned().collect()
+            all.rev().take(limit + 1).cloned().collect()
         } else {
-            all.filter(|e| e.position >= query.from).take(limit + 1).cloned().collect()
+            all.take(limit + 1).cloned().collect()
         };
         let next = entries.get(limit).map(|entry| entry.position);
         entries.truncate(limit);
         Ok(Page { entries, next })
+    }
+
+    async fn forget(&self, before: u64) -> Result<u64, StoreError> {
+        let mut held = self.held()?;
+        let newest = held.forgotten + held.entries.len() as u64;
+        let keep_from = before.min(newest + 1).saturating_sub(1) / SEGMENT * SEGMENT;
+        let gone = keep_from.saturating_sub(held.forgotten);
+        held.entries.drain(..usize::try_from(gone).unwrap_or_default());
+        held.forgotten += gone;
+        Ok(held.forgotten + 1)
+    }
+
+    async fn first_entry(&self) -> Result<u64, StoreError> {
+        Ok(self.held()?.forgotten + 1)
     }
 
     async fn last_commit(&self) -> Result<LastCommit, StoreError> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::{
-    CommitError, Entry, EntryQuery, Page, Revision, Row, RowChange, Store, StoreError, batch_id,
+    CommitError, Entry, EntryQuery, Page, Revision, Row, RowChange, Store, StoreError, Term,
+    batch_id,
 };
 
 /// What went wrong in a check.
@@ -37,6 +38,8 @@ pub fn run<F: Factory>(factory: &mut F) -> Result<(), Failure> {
     races(factory).map_err(|text| format!("races: {text}"))?;
     records(factory).map_err(|text| format!("records: {text}"))?;
     pages(factory).map_err(|text| format!("pages: {text}"))?;
+    look_ups(factory).map_err(|text| format!("look_ups: {text}"))?;
+    forgets(factory).map_err(|text| format!("forgets: {text}"))?;
     odd_bytes(factory).map_err(|text| format!("odd_bytes: {text}"))?;
     model(factory).map_err(|text| format!("model: {text}"))
 }
@@ -91,11 +94,15 @@ pub fn entry(record: &str, changes: &[(u8, &str, Option<&str>)]) -> Entry {
             value: value.map(|value| value.as_bytes().to_vec()),
         })
         .collect();
-    Entry { record: record.as_bytes().to_vec(), changes }
+    Entry { record: record.as_bytes().to_vec(), changes, ..Entry::default() }
 }
 
 fn page(store: &impl Store, from: u64, limit: usize, backwards: bool) -> Result<Page, StoreError> {
-    wait(store.entries(&EntryQuery { from, limit, backwards }))
+    let query = match backwards {
+        true => EntryQuery::backwards(from, limit),
+        false => EntryQuery::forwards(from, limit),
+    };
+    wait(store.entries(&query))
 }
 
 fn text(error: impl std::fmt::Display) -> Failure {
@@ -260,6 +267,115 @@ fn pages<F: Factory>(factory: &mut F) -> Result<(), Failure> {
     expect(middle.next, Some(4))
 }
 
+/// What is found by terms is what a look through everything finds, whatever the bounds and pages.
+fn look_ups<F: Factory>(factory: &mut F) -> Result<(), Failure> {
+    let mut dice = crate::disk::Dice(5);
+    let mut store = factory.create().map_err(text)?;
+    let name = |n: u64| Term::of("name", &n.to_string());
+    let mut bears: Vec<Vec<u64>> = Vec::new();
+    for round in 0..12 {
+        let batch: Vec<Entry> = (0..1 + dice.roll() % 40)
+            .map(|_| {
+                let mine: Vec<u64> =
+                    (1..8).filter(|n| dice.roll().is_multiple_of(*n * *n)).collect();
+                bears.push(mine.clone());
+                let terms = mine.into_iter().map(name).collect();
+                Entry { record: bears.len().to_be_bytes().to_vec(), terms, ..Entry::default() }
+            })
+            .collect();
+        wait(store.record(&batch)).map_err(text)?;
+        if round % 5 == 4 {
+            store = factory.reopen(store).map_err(text)?;
+        }
+    }
+    let length = bears.len() as u64;
+    for wanted in [vec![1], vec![7], vec![2, 3], vec![1, 4, 5], vec![9], vec![1, 9]] {
+        for (low, high) in [(0, u64::MAX), (1, length), (30, length / 2), (length, 3)] {
+            for (limit, backwards) in [(1, false), (3, true), (100, false), (100, true)] {
+                let is_in = |(n, mine): &(u64, &Vec<u64>)| {
+                    (low..=high).contains(n) && wanted.iter().all(|w| mine.contains(w))
+                };
+                let mut all: Vec<u64> =
+                    (1..).zip(&bears).filter(is_in).map(|(position, _)| position).collect();
+                let (mut from, to) = if backwards { (high, low) } else { (low, high) };
+                if backwards {
+                    all.reverse();
+                }
+                let mut found = Vec::new();
+                loop {
+                    let terms = wanted.iter().copied().map(name).collect();
+                    let query = EntryQuery { from, to, limit, backwards, terms };
+                    let page = wait(store.entries(&query)).map_err(text)?;
+                    if page.entries.len() > limit {
+                        return Err(format!("{} entries for {limit}", page.entries.len()));
+                    }
+                    found.extend(page.entries.iter().map(|entry| entry.position));
+                    match page.next {
+                        Some(next) => from = next,
+                        None => break,
+                    }
+                }
+                expect(found, all).map_err(|e| format!("{wanted:?} {low}..{high}: {e}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whole segments go, and nothing else does.
+fn forgets<F: Factory>(factory: &mut F) -> Result<(), Failure> {
+    let store = factory.create().map_err(text)?;
+    let term = Term::of("even", "yes");
+    let length = crate::SEGMENT * 2 + 100;
+    let mut sent = 0_u64;
+    while sent < length {
+        let batch: Vec<Entry> = (sent + 1..=length.min(sent + 500))
+            .map(|n| Entry {
+                record: n.to_be_bytes().to_vec(),
+                terms: if n.is_multiple_of(2) { vec![term] } else { vec![] },
+                changes: vec![],
+            })
+            .collect();
+        sent += batch.len() as u64;
+        wait(store.record(&batch)).map_err(text)?;
+    }
+    expect(wait(store.forget(0)), Ok(1))?;
+    expect(wait(store.forget(crate::SEGMENT)), Ok(1))?;
+    expect(wait(store.first_entry()), Ok(1))?;
+    let kept = crate::SEGMENT + 1;
+    expect(wait(store.forget(kept + 5)), Ok(kept))?;
+    let store = factory.reopen(store).map_err(text)?;
+    expect(wait(store.first_entry()), Ok(kept))?;
+    expect(wait(store.forget(1)), Ok(kept))?;
+    expect(
+        page(&store, 0, 1, false).map_err(text)?.entries.first().map(|e| e.position),
+        Some(kept),
+    )?;
+    let count = |terms: Vec<Term>| -> Result<(u64, Option<u64>), Failure> {
+        let (mut from, mut count, mut last) = (u64::MAX, 0, None);
+        loop {
+            let query = EntryQuery { terms: terms.clone(), ..EntryQuery::backwards(from, 5_000) };
+            let page = wait(store.entries(&query)).map_err(text)?;
+            count += page.entries.len() as u64;
+            last = page.entries.last().map(|entry| entry.position).or(last);
+            match page.next {
+                Some(next) => from = next,
+                None => return Ok((count, last)),
+            }
+        }
+    };
+    let left = length - crate::SEGMENT;
+    expect(count(vec![])?, (left, Some(kept)))?;
+    expect(count(vec![term])?, (left / 2, Some(kept + 1)))?;
+    // What comes after goes on counting.
+    wait(store.record(&[entry("more", &[])])).map_err(text)?;
+    expect(
+        page(&store, u64::MAX, 1, true).map_err(text)?.entries.first().map(|e| e.position),
+        Some(length + 1),
+    )?;
+    expect(wait(store.forget(u64::MAX)), Ok(crate::SEGMENT * 2 + 1))
+}
+
 fn odd_bytes<F: Factory>(factory: &mut F) -> Result<(), Failure> {
     let store = factory.create().map_err(text)?;
     let mut wanted = Vec::new();
@@ -278,7 +394,7 @@ fn odd_bytes<F: Factory>(factory: &mut F) -> Result<(), Failure> {
     wanted.push(Row { table: 7, key: vec![], value: vec![] });
     wanted.sort();
     let batch = [
-        Entry { record: vec![], changes },
+        Entry { changes, ..Entry::default() },
         Entry { record: vec![0xff; 70_000], ..Entry::default() },
     ];
     expect(wait(store.commit(0, &batch)), Ok(1))?;
@@ -299,7 +415,7 @@ fn model<F: Factory>(factory: &mut F) -> Result<(), Failure> {
         match dice.roll() % 8 {
             0 => store = factory.reopen(store).map_err(text)?,
             1 => {
-                let event = Entry { record: step.to_be_bytes().to_vec(), changes: vec![] };
+                let event = Entry { record: step.to_be_bytes().to_vec(), ..Entry::default() };
                 log.push(event.record.clone());
                 wait(store.record(&[event])).map_err(text)?;
             }
@@ -316,7 +432,8 @@ fn model<F: Factory>(factory: &mut F) -> Result<(), Failure> {
                     };
                     let record = dice.roll().to_be_bytes().to_vec();
                     log.push(record.clone());
-                    batch.push(Entry { record, changes: vec![RowChange { table, key, value }] });
+                    let changes = vec![RowChange { table, key, value }];
+                    batch.push(Entry { record, changes, ..Entry::default() });
                 }
                 revision = wait(store.commit(revision, &batch)).map_err(text)?;
             }

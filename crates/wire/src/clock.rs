@@ -23,6 +23,16 @@ pub fn parse_seconds(text: &str) -> Option<i64> {
     Some(at.assume_utc().unix_timestamp())
 }
 
+const LONG: &[BorrowedFormatItem<'_>] = format_description!(
+    "[month repr:short] [day padding:none], [year], [hour repr:12 padding:none]:[minute]:[second] [period]"
+);
+
+/// A time as CloudTrail writes the end of credentials: `Jul 18, 2014, 4:07:39 PM`.
+pub fn long_date(at_ms: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(at_ms.div_euclid(1_000));
+    at.unwrap_or(OffsetDateTime::UNIX_EPOCH).format(LONG).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +47,7 @@ mod tests {
         for text in ["", "2026-09-11T15:30:07", "2026-9-11T15:30:07Z0", "2026-02-30T15:30:07Z"] {
             assert_eq!(parse_seconds(text), None, "{text}");
         }
+        assert_eq!(long_date(1_405_699_659_000), "Jul 18, 2014, 4:07:39 PM");
         assert_eq!(parse_seconds("+026-09-11T15:30:07Z"), None);
     }
 }

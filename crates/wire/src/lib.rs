@@ -15,4 +15,5 @@ pub mod native;
 mod native_services;
 pub mod sign_acs;
 pub mod sign_v4;
+pub mod trail;
 pub mod xml;

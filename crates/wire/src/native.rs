@@ -50,6 +50,9 @@ pub struct TrailQuery {
     /// Entries before this position, newest first; from the end unless given.
     #[serde(default)]
     pub before: Option<u64>,
+    /// Entries after this position, oldest first; instead of `before`.
+    #[serde(default)]
+    pub after: Option<u64>,
     /// At most so many entries.
     #[serde(default)]
     pub limit: Option<usize>,
@@ -59,6 +62,24 @@ pub struct TrailQuery {
     /// Only what this user, role or service did.
     #[serde(default)]
     pub operator: Option<String>,
+    /// Only what was about this resource: its name, or its whole name as an ARN.
+    #[serde(default)]
+    pub resource: Option<String>,
+    /// Only what was done with this access key.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Only calls to this service: the prefix of their actions.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Only the event with this id.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Not before this time, in milliseconds since 1970.
+    #[serde(default)]
+    pub since: Option<i64>,
+    /// Not after this time, in milliseconds since 1970.
+    #[serde(default)]
+    pub until: Option<i64>,
     /// Reads too.
     #[serde(default)]
     pub reads: bool,

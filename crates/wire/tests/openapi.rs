@@ -244,3 +244,63 @@ fn only_get_reads_the_documents() {
         assert_eq!(ask("GET", &format!("{path}/")), None);
     }
 }
+
+/// Where the trail, its checkpoints and its archives go is said by who starts the server. No request of any
+/// interface has a member for a place on the machine; addresses stand only where an operator enrols them.
+#[test]
+fn atk_h11_no_request_says_where_the_trail_goes() {
+    const PLACES: [&str; 11] = [
+        "file",
+        "folder",
+        "directory",
+        "archive",
+        "checkpoint",
+        "sink",
+        "bucket",
+        "destination",
+        "socket",
+        "device",
+        "webhook",
+    ];
+    let api = Api::read();
+    let mut members = Names::new();
+    let mut addresses = Names::new();
+    for (path, described) in operations(&api, "post") {
+        let schema = &described["requestBody"]["content"]["application/json"]["schema"];
+        let mut places = Vec::new();
+        api.closed(schema, "", &mut places);
+        for (place, schema) in &places {
+            for name in names(&schema["properties"]) {
+                if ["url", "callback", "endpoint", "address"].contains(&name.as_str()) {
+                    addresses.insert(format!("{path}{place}/{name}"));
+                }
+                members.insert(name);
+            }
+        }
+    }
+    let named = |member: &String| PLACES.iter().any(|place| member.contains(place));
+    let suspects: Vec<&String> = members.iter().filter(|member| named(member)).collect();
+    assert_eq!(suspects, Vec::<&String>::new());
+    assert!(members.contains("operation") && members.contains("forwarded"), "the control");
+    // A service repeats what the operator enrolled; another address is refused (test_callbacks.py).
+    let of_services = |place: &String| place.starts_with("/v1/services/");
+    assert!(addresses.iter().all(of_services), "{addresses:?}");
+    assert!(addresses.contains("/v1/services/enrol/callback"), "the control: {addresses:?}");
+    // The vendors' operations that would: of CloudTrail everything but the look-up.
+    let ask = |operation: &str| {
+        let target = format!("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.{operation}");
+        let headers = vec![("x-amz-target".to_owned(), target)];
+        wire::aws::cloudtrail::command(&Request { headers, ..Request::default() }).is_ok()
+    };
+    let taken: Vec<&&str> = wire::aws::known::CLOUDTRAIL.iter().filter(|o| ask(o)).collect();
+    assert_eq!(taken, [&"LookupEvents"]);
+    for operation in ["CreateTrail", "UpdateTrail", "StartLogging", "PutEventSelectors"] {
+        let query = format!("Action={operation}&Version=2020-07-06");
+        let request =
+            Request { method: "GET".into(), path: "/".into(), query, ..Request::default() };
+        assert!(wire::alibaba::Asked::of(&request).is_err(), "{operation}");
+    }
+    let query = "Action=LookupEvents&Version=2020-07-06".to_owned();
+    let request = Request { method: "GET".into(), path: "/".into(), query, ..Request::default() };
+    assert!(wire::alibaba::Asked::of(&request).is_ok(), "the control");
+}

@@ -52,7 +52,7 @@ fn entry(changes: &[Change]) -> Entry {
         let (table, key, value) = change.encode().unwrap();
         RowChange { table, key, value }
     });
-    Entry { record: b"{}".to_vec(), changes: changes.collect() }
+    Entry { record: b"{}".to_vec(), changes: changes.collect(), ..Entry::default() }
 }
 
 impl OnDisk {

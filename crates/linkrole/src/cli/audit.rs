@@ -3,29 +3,108 @@
 use super::output::{self, Output};
 use super::remote::Remote;
 use super::{Endpoint, Operator, evidence};
-use clap::Subcommand;
-use serde_json::{Value, json};
+use clap::{Args, Subcommand, ValueEnum};
+use iam::audit::Event;
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use wire::alibaba::actiontrail;
+use wire::aws::cloudtrail;
+use wire::clock::{iso_seconds, parse_seconds};
+use wire::trail::is_upkeep;
+
+/// Which entries are wanted.
+#[derive(Args)]
+pub struct Filter {
+    /// Only what this user, role or service did
+    #[arg(long)]
+    operator: Option<String>,
+    /// Only this operation
+    #[arg(long)]
+    operation: Option<String>,
+    /// Only what was about this resource: its name or its ARN
+    #[arg(long)]
+    resource: Option<String>,
+    /// Only what was done with this access key
+    #[arg(long)]
+    key: Option<String>,
+    /// Only calls to this service: the prefix of its actions, like `iam`
+    #[arg(long)]
+    service: Option<String>,
+    /// Only the event with this id
+    #[arg(long)]
+    id: Option<String>,
+    /// Not before this time, like 2026-09-11T15:16:47Z
+    #[arg(long, value_parser = time)]
+    since: Option<i64>,
+    /// Not after this time
+    #[arg(long, value_parser = time)]
+    until: Option<i64>,
+    /// Entries of reads too, as far as they are kept; refused ones are always shown
+    #[arg(long)]
+    reads: bool,
+}
+
+/// The form of an exported entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// linkrole's own, with all that is known
+    Events,
+    /// CloudEvents 1.0, with linkrole's own as their data
+    Cloudevents,
+    /// Records of CloudTrail
+    Cloudtrail,
+    /// Events of ActionTrail
+    Actiontrail,
+}
 
 #[derive(Subcommand)]
 pub enum AuditCommand {
     /// Print the newest entries, oldest of them first
     #[command(
-        after_help = "Example:\n  linkrole audit tail --operator AWSServiceRoleForExampleBackup"
+        after_help = "Example:\n  linkrole audit tail --operator AWSServiceRoleForExampleBackup --follow"
     )]
     Tail {
-        /// Only what this user, role or service did
-        #[arg(long)]
-        operator: Option<String>,
-        /// Only this operation
-        #[arg(long)]
-        operation: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
         /// At most so many entries
         #[arg(long, default_value_t = 50)]
         limit: usize,
-        /// Entries of reads too, as far as they are kept; refused ones are always shown
+        /// Go on with what comes
         #[arg(long)]
-        reads: bool,
+        follow: bool,
+        #[command(flatten)]
+        endpoint: Endpoint,
+        #[command(flatten)]
+        socket: Operator,
+    },
+    /// Find entries in the whole trail, newest first
+    #[command(
+        after_help = "Example:\n  linkrole audit lookup --resource AWSServiceRoleForExampleBackup --since 2026-09-01T00:00:00Z"
+    )]
+    Lookup {
+        #[command(flatten)]
+        filter: Filter,
+        /// At most so many entries
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        endpoint: Endpoint,
+        #[command(flatten)]
+        socket: Operator,
+    },
+    /// Print entries as JSON lines, oldest first
+    #[command(
+        after_help = "Examples:\n  linkrole audit export --format cloudevents --follow | send-on\n  linkrole audit export --format cloudtrail --since 2026-09-01T00:00:00Z > september.jsonl"
+    )]
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        /// The form of an entry
+        #[arg(long, value_enum, default_value_t = Format::Events)]
+        format: Format,
+        /// Only entries after this position, as the last line of an export before tells it
+        #[arg(long, default_value_t = 0)]
+        after: u64,
         /// Go on with what comes
         #[arg(long)]
         follow: bool,
@@ -45,6 +124,9 @@ pub enum AuditCommand {
         /// Checkpoints that were put away outside
         #[arg(long, requires = "data_dir")]
         checkpoints: Option<PathBuf>,
+        /// The folder with the archives of entries that are no longer in the store
+        #[arg(long, requires = "data_dir", value_name = "FOLDER")]
+        archive: Option<PathBuf>,
         /// The public key; that of the data directory unless given
         #[arg(long)]
         public_key: Option<PathBuf>,
@@ -59,55 +141,179 @@ pub enum AuditCommand {
         /// Where the installation is kept
         #[arg(long)]
         data_dir: PathBuf,
+        /// The folder with the archives of entries that are no longer in the store
+        #[arg(long, value_name = "FOLDER")]
+        archive: Option<PathBuf>,
     },
+}
+
+/// A time in milliseconds since 1970.
+fn time(text: &str) -> Result<i64, String> {
+    let wrong = || format!("expected a time like 2026-09-11T15:16:47Z; found `{text}`");
+    parse_seconds(text).map(|seconds| seconds.saturating_mul(1_000)).ok_or_else(wrong)
 }
 
 /// Carries out a command.
 pub fn run(command: AuditCommand, output: Output) -> Result<(), String> {
-    let (operator, operation, limit, reads, follow, endpoint, socket) = match command {
-        AuditCommand::Tail { operator, operation, limit, reads, follow, endpoint, socket } => {
-            (operator, operation, limit, reads, follow, endpoint, socket)
+    match command {
+        AuditCommand::Tail { filter, limit, follow, endpoint, socket } => {
+            let trail = Trail::open(filter, &endpoint, &socket)?;
+            let mut newest = trail.newest(limit)?;
+            newest.reverse();
+            print(output, &newest)?;
+            let last = newest.last().map_or(0, position);
+            // One line an entry; the headings were there.
+            let form = if output == Output::Table { Output::Text } else { output };
+            let each = |entry: &Value| print(form, std::slice::from_ref(entry));
+            if follow { trail.forwards(last, true, each) } else { Ok(()) }
         }
-        AuditCommand::Verify { data_dir: Some(directory), checkpoints, public_key, .. } => {
-            return evidence::verify(
-                &directory,
-                checkpoints.as_deref(),
-                public_key.as_deref(),
-                output,
-            );
+        AuditCommand::Lookup { filter, limit, endpoint, socket } => {
+            print(output, &Trail::open(filter, &endpoint, &socket)?.newest(limit)?)
+        }
+        AuditCommand::Export { filter, format, after, follow, endpoint, socket } => {
+            let trail = Trail::open(filter, &endpoint, &socket)?;
+            trail.forwards(after, follow, |entry| match exported(entry, format)? {
+                Some(value) => output::line(&value.to_string()),
+                None => Ok(()),
+            })
+        }
+        AuditCommand::Verify {
+            data_dir: Some(directory),
+            checkpoints,
+            archive,
+            public_key,
+            ..
+        } => {
+            let (outside, archive) = (checkpoints.as_deref(), archive.as_deref());
+            evidence::verify(&directory, outside, archive, public_key.as_deref(), output)
         }
         AuditCommand::Verify { proof, public_key, .. } => {
-            return evidence::verify_proof(proof.as_deref(), public_key.as_deref(), output);
+            evidence::verify_proof(proof.as_deref(), public_key.as_deref(), output)
         }
-        AuditCommand::Prove { position, data_dir } => return evidence::prove(&data_dir, position),
-    };
-    let (remote, is_operator) = Remote::signed_or_operator(&endpoint.endpoint, &socket)?;
-    let path = if is_operator { "/v1/operator/trail" } else { "/v1/trail" };
-    let mut seen = 0;
-    loop {
-        let mut body = json!({ "limit": limit, "reads": reads });
-        if let Some(object) = body.as_object_mut() {
-            for (name, value) in [("operator", &operator), ("operation", &operation)] {
-                if let Some(value) = value {
-                    object.insert(name.into(), json!(value));
-                }
+        AuditCommand::Prove { position, data_dir, archive } => {
+            evidence::prove(&data_dir, archive.as_deref(), position)
+        }
+    }
+}
+
+/// Entries that one call answers at most.
+const PAGE: usize = 1_000;
+/// How long to wait for what comes, in milliseconds.
+const PAUSE_MS: u64 = 500;
+
+/// The trail of a running server, as far as it is wanted.
+struct Trail {
+    remote: Remote,
+    path: &'static str,
+    wanted: Map<String, Value>,
+}
+
+impl Trail {
+    fn open(filter: Filter, endpoint: &Endpoint, socket: &Operator) -> Result<Self, String> {
+        let (remote, is_operator) = Remote::signed_or_operator(&endpoint.endpoint, socket)?;
+        let path = if is_operator { "/v1/operator/trail" } else { "/v1/trail" };
+        let mut wanted = Map::new();
+        for (name, value) in [
+            ("operator", filter.operator),
+            ("operation", filter.operation),
+            ("resource", filter.resource),
+            ("key", filter.key),
+            ("service", filter.service),
+            ("id", filter.id),
+        ] {
+            wanted.extend(value.map(|value| (name.to_owned(), json!(value))));
+        }
+        wanted.extend(filter.since.map(|at| ("since".to_owned(), json!(at))));
+        // A second is over when the next begins.
+        wanted.extend(filter.until.map(|at| ("until".to_owned(), json!(at + 999))));
+        wanted.insert("reads".to_owned(), json!(filter.reads));
+        Ok(Self { remote, path, wanted })
+    }
+
+    /// One page, and where the next one begins.
+    fn page(&self, more: [(&str, Value); 2]) -> Result<(Vec<Value>, Option<u64>), String> {
+        let mut body = self.wanted.clone();
+        body.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        let page = self.remote.post(self.path, &Value::Object(body))?;
+        let entries = page.pointer("/entries").and_then(Value::as_array).cloned();
+        Ok((entries.unwrap_or_default(), page.pointer("/next").and_then(Value::as_u64)))
+    }
+
+    /// The newest entries, newest first.
+    fn newest(&self, limit: usize) -> Result<Vec<Value>, String> {
+        let (mut found, mut before) = (Vec::new(), Value::Null);
+        while found.len() < limit {
+            let asked = json!((limit - found.len()).min(PAGE));
+            let (entries, next) = self.page([("before", before), ("limit", asked)])?;
+            found.extend(entries);
+            let Some(next) = next else { break };
+            before = json!(next);
+        }
+        Ok(found)
+    }
+
+    /// Hands every entry after a position to `each`, oldest first; then, if it is to follow, those
+    /// that come.
+    fn forwards(
+        &self,
+        after: u64,
+        follow: bool,
+        each: impl Fn(&Value) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut after = after;
+        loop {
+            let (entries, next) = self.page([("after", json!(after)), ("limit", json!(PAGE))])?;
+            for entry in &entries {
+                each(entry)?;
+            }
+            after = next.or_else(|| entries.last().map(position)).unwrap_or(after);
+            match (next, follow) {
+                (Some(_), _) => {}
+                (None, true) => self.remote.pause(PAUSE_MS),
+                (None, false) => return Ok(()),
             }
         }
-        let page = remote.post(path, &body)?;
-        let entries = page.pointer("/entries").and_then(Value::as_array).cloned();
-        let at = |entry: &Value| entry.pointer("/position").and_then(Value::as_u64).unwrap_or(0);
-        let mut new: Vec<Value> =
-            entries.unwrap_or_default().into_iter().filter(|e| at(e) > seen).collect();
-        new.reverse();
-        seen = new.iter().map(at).max().unwrap_or(seen);
-        if !new.is_empty() || !follow {
-            print(output, &new)?;
-        }
-        if !follow {
-            return Ok(());
-        }
-        remote.pause(500);
     }
+}
+
+fn position(entry: &Value) -> u64 {
+    entry.pointer("/position").and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// An entry in a form; nothing for what the form does not show.
+fn exported(entry: &Value, format: Format) -> Result<Option<Value>, String> {
+    if format == Format::Events {
+        return Ok(Some(entry.clone()));
+    }
+    let event: Event = serde_json::from_value(entry.clone())
+        .map_err(|e| format!("entry {} does not read: {e}", position(entry)))?;
+    if format == Format::Cloudevents {
+        return Ok(Some(cloudevent(&event, entry)));
+    }
+    let Some(account) = event.accounts.first().filter(|_| !is_upkeep(&event)) else {
+        return Ok(None);
+    };
+    Ok(Some(match format {
+        Format::Cloudtrail => cloudtrail::record(account, &event),
+        _ => actiontrail::event(account, &event),
+    }))
+}
+
+/// [src: CloudEvents 1.0.2, JSON event format]
+fn cloudevent(event: &Event, entry: &Value) -> Value {
+    let mut all = json!({
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.accounts.first().map_or("/linkrole".to_owned(), |a| format!("/linkrole/accounts/{a}")),
+        "type": format!("linkrole.{}.{}", event.service, event.operation),
+        "time": iso_seconds(event.at_ms),
+        "datacontenttype": "application/json",
+        "data": entry,
+    });
+    if let (Some(about), Value::Object(members)) = (event.resources.first(), &mut all) {
+        members.insert("subject".to_owned(), json!(about.resource));
+    }
+    all
 }
 
 fn print(output: Output, entries: &[Value]) -> Result<(), String> {
@@ -127,7 +333,7 @@ pub fn row(entry: &Value) -> Vec<String> {
     vec![
         text("/time"),
         text("/actor/name"),
-        text("/actor/invoked_by"),
+        if text("/asked_by").is_empty() { text("/actor/invoked_by") } else { text("/asked_by") },
         text("/operation"),
         outcome,
         on,

@@ -37,6 +37,9 @@ pub struct DevArgs {
     /// Show a fault: failed deletions name at most so many resources
     #[arg(long)]
     inject_usages: Option<usize>,
+    /// Keep every read of a known caller in the trail, too; without, only those that are refused
+    #[arg(long)]
+    record_reads: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -115,6 +118,7 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
             // What a `dev` is asked to reach is on the machine of who asks.
             private_issuers: true,
             callback_networks: ["127.0.0.0/8", "::1/128"].iter().flat_map(|n| n.parse()).collect(),
+            records_reads: args.record_reads,
             witness: None,
             reset: Some(rows),
             inject: Inject::new(args.inject_propagation, args.inject_throttle, args.inject_usages),

@@ -1,6 +1,7 @@
 //! `linkrole audit verify` and `audit prove`: the trail of a stopped server, held against its signed checkpoints.
 
 use super::output::{self, Output};
+use crate::archive;
 use crate::checkpoint::{Chain, FILE, PUBLIC_FILE, Proof, Verifier};
 use serde_json::json;
 use std::path::Path;
@@ -20,15 +21,34 @@ fn chain_of(directory: &Path, public_key: Option<&Path>) -> Result<(Chain, Strin
     Ok((chain, public))
 }
 
-/// Hands every entry of a store to `each`, in order.
+/// Hands every entry to `each`, in order: those of the archives, then those of the store.
+///
+/// Errors: entries that the store put away and whose archives are not there.
 async fn entries(
-    store: &Embedded,
-    from: u64,
+    directory: &Path,
+    archives: Option<(&Path, &str)>,
     each: &mut impl FnMut(u64, &[u8]) -> Result<bool, String>,
 ) -> Result<(), String> {
-    let mut from = Some(from);
+    let store = Embedded::open(directory).map_err(|e| e.to_string())?;
+    let first = store.first_entry().await.map_err(|e| e.to_string())?;
+    let mut next = 1;
+    if let Some((folder, public)) = archives {
+        // A crash may have left a segment in both.
+        let mut before = |at, record: &[u8]| if at >= first { Ok(true) } else { each(at, record) };
+        match archive::read(folder, public, &mut before)? {
+            Some(after) => next = after,
+            None => return Ok(()),
+        }
+    }
+    if next < first {
+        return Err(format!(
+            "entries {next} to {} are no longer in the store; give the folder with their archives, as `--archive FOLDER`",
+            first - 1
+        ));
+    }
+    let mut from = Some(first);
     while let Some(at) = from {
-        let query = EntryQuery { from: at, limit: 1_000, backwards: false };
+        let query = EntryQuery::forwards(at, 1_000);
         let page = store.entries(&query).await.map_err(|e| e.to_string())?;
         for entry in &page.entries {
             if !each(entry.position, &entry.record)? {
@@ -46,6 +66,7 @@ async fn entries(
 pub fn verify(
     directory: &Path,
     outside: Option<&Path>,
+    archives: Option<&Path>,
     public_key: Option<&Path>,
     output: Output,
 ) -> Result<(), String> {
@@ -55,13 +76,11 @@ pub fn verify(
             .map_err(|e| format!("{}: {e}", file.display()))?;
         chain.holds(&theirs).map_err(|e| format!("{}: {e}", file.display()))?;
     }
-    let verified = super::runtime()?.block_on(async {
-        let store = Embedded::open(directory).map_err(|e| e.to_string())?;
-        let mut verifier = Verifier::new(&chain);
-        let mut each = |position, record: &[u8]| verifier.take(position, record).map(|()| true);
-        entries(&store, 1, &mut each).await?;
-        verifier.end()
-    })?;
+    let mut verifier = Verifier::new(&chain);
+    let mut each = |position, record: &[u8]| verifier.take(position, record).map(|()| true);
+    let archives = archives.map(|folder| (folder, public.as_str()));
+    super::runtime()?.block_on(entries(directory, archives, &mut each))?;
+    let verified = verifier.end()?;
     let value = json!({
         "entries": verified.entries,
         "vouched": verified.vouched,
@@ -75,20 +94,18 @@ pub fn verify(
 }
 
 /// Prints what proves an entry.
-pub fn prove(directory: &Path, position: u64) -> Result<(), String> {
-    let (chain, _) = chain_of(directory, None)?;
+pub fn prove(directory: &Path, archives: Option<&Path>, position: u64) -> Result<(), String> {
+    let (chain, public) = chain_of(directory, None)?;
     let mut found = None;
-    super::runtime()?.block_on(async {
-        let store = Embedded::open(directory).map_err(|e| e.to_string())?;
-        let mut each = |at: u64, record: &[u8]| {
-            if at == position {
-                chain.check(at, record)?;
-                found = chain.prove(at, record);
-            }
-            Ok(false)
-        };
-        entries(&store, position.max(1), &mut each).await
-    })?;
+    let mut each = |at: u64, record: &[u8]| {
+        if at == position {
+            chain.check(at, record)?;
+            found = chain.prove(at, record);
+        }
+        Ok(at < position)
+    };
+    let archives = archives.map(|folder| (folder, public.as_str()));
+    super::runtime()?.block_on(entries(directory, archives, &mut each))?;
     let proof: Proof = found.ok_or_else(|| {
         format!(
             "no checkpoint vouches for entry {position}; they do for entries 1 to {}",

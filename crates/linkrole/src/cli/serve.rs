@@ -1,6 +1,7 @@
 //! `linkrole init` and `linkrole serve`: an installation on disk.
 
 use super::{DialectArg, output};
+use crate::archive::Keep;
 use crate::node::{Node, Settings};
 use crate::seed::{KeyPair, Seed};
 use crate::server::Auth;
@@ -68,6 +69,15 @@ pub struct ServeArgs {
     /// Write the signed checkpoints of the trail to this file, too, which is best kept on another machine
     #[arg(long, value_name = "FILE")]
     checkpoints: Option<PathBuf>,
+    /// Put entries of the trail that are so many days old away in archives; without, all stay in the store
+    #[arg(long, value_name = "DAYS")]
+    keep_trail: Option<u32>,
+    /// Where archives of the trail go; `archive` in the data directory unless given
+    #[arg(long, value_name = "FOLDER", requires = "keep_trail")]
+    archive: Option<PathBuf>,
+    /// Keep every read of a known caller in the trail, too; without, only those that are refused
+    #[arg(long)]
+    record_reads: bool,
 }
 
 /// What the settings file may say.
@@ -93,6 +103,13 @@ struct ConfigFile {
     callback_network: Vec<IpNet>,
     /// A file outside to which checkpoints of the trail are written, too.
     checkpoints: Option<PathBuf>,
+    /// How many days entries of the trail stay in the store.
+    keep_trail: Option<u32>,
+    /// Where archives of the trail go.
+    archive: Option<PathBuf>,
+    /// Whether reads are kept in the trail, too.
+    #[serde(default)]
+    record_reads: bool,
     /// Whether the clouds' own services are known too.
     #[serde(default)]
     vendor_services: bool,
@@ -189,6 +206,8 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let directory = args.data_dir;
+    let folder = args.archive.or(config.archive).unwrap_or_else(|| directory.join("archive"));
+    let keep = args.keep_trail.or(config.keep_trail).map(|days| Keep { days, folder });
     super::runtime()?.block_on(async {
         let store = Embedded::open(&directory).map_err(|e| e.to_string())?;
         let keyring = crate::keys::load(&directory)?;
@@ -199,7 +218,12 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             auth: Auth::Enforce,
             private_issuers: args.private_issuers || config.private_issuers,
             callback_networks: [args.callback_network, config.callback_network].concat(),
-            witness: Some(Witness::open(&directory, args.checkpoints.or(config.checkpoints))?),
+            records_reads: args.record_reads || config.record_reads,
+            witness: Some(Witness::open(
+                &directory,
+                args.checkpoints.or(config.checkpoints),
+                keep,
+            )?),
             reset: None,
             inject: crate::inject::Inject::default(),
         };

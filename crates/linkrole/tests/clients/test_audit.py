@@ -1,10 +1,13 @@
 """The trail's evidence: signed checkpoints, in the data directory and outside, and what is found with them offline."""
 
+import concurrent.futures
+import http.client
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 from harness import BINARY, Server
@@ -160,6 +163,137 @@ class Evidence(unittest.TestCase):
                                "--checkpoints", self.outside], capture_output=True, text=True)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("signature is not of this key", done.stderr)
+
+    def flood(self, count):
+        """So many refused calls: one signed request, sent again and again on a few connections."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+        keys = self.server.admin
+        body = "Action=CreateUser&Version=2010-05-08&UserName=u1"
+        request = AWSRequest("POST", self.server.endpoint + "/", data=body,
+                             headers={"content-type": "application/x-www-form-urlencoded"})
+        SigV4Auth(Credentials(keys.key, keys.secret), "iam", "us-east-1").add_auth(request)
+        host = self.server.endpoint.removeprefix("http://")
+
+        def send(number):
+            connection = http.client.HTTPConnection(host, timeout=30)
+            for _ in range(number):
+                connection.request("POST", "/", body, dict(request.headers))
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 409, answer.status
+            connection.close()
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(send, [count // 16 + 1] * 16))
+
+    def test_old_entries_are_put_away_in_sealed_archives(self):
+        archive = os.path.join(self.folder.name, "archive")
+        self.work()
+        first = self.server.must("/v1/operator/trail", {"after": 0, "limit": 1, "reads": True})
+        first = first["entries"][0]["position"]
+        self.flood(16_384)
+        self.end()
+        # Entries of today are not a day old: nothing happens to them.
+        self.server.args = ("--checkpoints", self.outside, "--keep-trail", "1", "--archive", archive)
+        self.server.start()
+        self.end()
+        self.assertFalse(os.path.exists(archive))
+        self.server.args = ("--checkpoints", self.outside, "--keep-trail", "0", "--archive", archive)
+        self.server.start()
+        deadline = time.monotonic() + 60
+        ask = {"after": 0, "limit": 1, "reads": True}
+        while self.server.must("/v1/operator/trail", ask)["entries"][0]["position"] == first:
+            self.assertLess(time.monotonic(), deadline)
+        left = self.server.must("/v1/operator/trail", ask)["entries"][0]["position"]
+        self.assertGreater(left, 16_384)
+        # What is put away is found no more; what is there is found as before.
+        trail = self.server.client("cloudtrail")
+        look = lambda name: trail.lookup_events(LookupAttributes=[
+            {"AttributeKey": "ResourceName", "AttributeValue": name}])["Events"]
+        self.assertEqual(look("u2"), [])
+        self.work(1)
+        self.assertEqual([e["EventName"] for e in look(f"u{self.names}")], ["CreateUser"])
+        self.end()
+        code, out, err = run("fsck", "--data-dir", self.data)
+        self.assertEqual(code, 0, out + err)
+        name = "trail-00000000000000000001-00000000000000016384.jsonl"
+        self.assertEqual(os.listdir(archive), [name])
+        file = os.path.join(archive, name)
+        self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
+        lines = self.lines(file)
+        self.assertEqual((json.loads(lines[0])["to"], len(lines)), (16_384, 16_385))
+        put = [json.loads(line) for line in lines[1:]]
+        self.assertIn("u2", [e.get("params", {}).get("userName") for e in put])
+        text = "".join(lines)
+        self.assertNotIn(self.server.root.secret, text)
+        self.assertNotIn(self.server.admin.secret, text)
+        # With the archive, all is vouched for; without, or with a changed one, it is said.
+        self.fails("entries 1 to 16384 are no longer in the store")
+        code, out, err = self.verify("--archive", archive)
+        self.assertEqual(code, 0, err)
+        found = json.loads(out)
+        self.assertEqual((found["entries"], found["vouched"] > 16_384), (found["vouched"], True))
+        code, out, err = run("audit", "prove", "7", "--data-dir", self.data, "--archive", archive)
+        self.assertEqual((code, json.loads(out)["position"]), (0, 7), err)
+        with open(file, "w") as changed:
+            changed.writelines([*lines[:9], lines[9].replace("CreateUser", "DeleteUser"), *lines[10:]])
+        self.fails_with("not those that were signed", "--archive", archive)
+        os.remove(file)
+        self.fails_with("are no longer in the store", "--archive", archive)
+
+    def fails_with(self, why, *args):
+        code, out, err = self.verify(*args)
+        self.assertNotEqual(code, 0, out)
+        self.assertRegex(err, why)
+
+    def test_entries_are_looked_up_exported_and_followed(self):
+        self.work(3)
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
+        code, out, err = self.server.linkrole("audit", "lookup", "--resource", "u2", "--since", since,
+                                              "--output", "json")
+        self.assertEqual(code, 0, err)
+        self.assertEqual([e["operation"] for e in json.loads(out)["entries"]], ["CreateUser"])
+        code, out, err = self.server.linkrole("audit", "lookup", "--until", since, "--output", "json")
+        self.assertEqual((code, json.loads(out)["entries"]), (0, []), err)
+        code, _, err = self.server.linkrole("audit", "lookup", "--since", "yesterday")
+        self.assertEqual(code, 2)
+        self.assertIn("expected a time like", err)
+
+        def exported(*args):
+            code, out, err = self.server.linkrole("audit", "export", "--operation", "CreateUser", *args)
+            self.assertEqual(code, 0, err)
+            return [json.loads(line) for line in out.splitlines()]
+
+        own = exported()
+        self.assertEqual([e["params"]["userName"] for e in own], ["admin", "u1", "u2", "u3"])
+        self.assertEqual(exported("--after", str(own[1]["position"])), own[2:])
+        events = exported("--format", "cloudevents")
+        self.assertEqual([e["data"] for e in events], own)
+        for event, entry in zip(events, own):
+            self.assertEqual((event["specversion"], event["id"], event["type"], event["time"]),
+                             ("1.0", entry["id"], "linkrole.iam.CreateUser", entry["time"]))
+            self.assertEqual(event["subject"], entry["resources"][0]["resource"])
+            self.assertTrue(event["source"])
+        records = exported("--format", "cloudtrail")
+        self.assertEqual([r["eventID"] for r in records], [e["id"] for e in own])
+        self.assertEqual({(r["eventSource"], r["eventType"]) for r in records},
+                         {("iam.amazonaws.com", "AwsApiCall")})
+        records = exported("--format", "actiontrail")
+        self.assertEqual([r["eventId"] for r in records], [e["id"] for e in own])
+        # Followed from the start: everything once, in order, also what comes later.
+        env = {**self.server.env, "LINKROLE_SOCKET": self.server.socket}
+        follow = subprocess.Popen([BINARY, "audit", "export", "--follow", "--operation", "CreateUser"],
+                                  env=env, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(follow.stdout.close)
+        self.addCleanup(follow.wait)
+        self.addCleanup(follow.kill)
+        seen = [json.loads(follow.stdout.readline()) for _ in own]
+        self.work(2)
+        seen += [json.loads(follow.stdout.readline()) for _ in range(2)]
+        self.assertEqual([e["params"]["userName"] for e in seen], ["admin", "u1", "u2", "u3", "u4", "u5"])
+        self.end()
 
 
 if __name__ == "__main__":

@@ -5,11 +5,15 @@
 use super::fault::Fault;
 use super::params::Params;
 use crate::clock::{iso_seconds, parse_seconds};
+use crate::trail::{
+    Attribute, Facet, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
+};
 use iam::audit::Event;
-use iam::operations::Operation;
+use iam::text::AccountId;
 use policy::Dialect;
 use policy::name::{self, Entity};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// How far back a look-up reaches, in milliseconds.
 const HISTORY_MS: i64 = 90 * 86_400_000;
@@ -23,43 +27,21 @@ const ATTRIBUTES: usize = 2;
 /// What a look-up wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
-    /// Not before, in milliseconds since 1970.
-    pub start_ms: i64,
-    /// Not after, in milliseconds since 1970.
-    pub end_ms: i64,
-    /// Conditions, all of which hold.
-    pub attributes: Vec<(Attribute, String)>,
-    /// Events in the answer at most.
-    pub limit: usize,
-    /// Whether the oldest come first.
-    pub is_forward: bool,
+    /// Of all events.
+    pub search: Search,
     /// Where the page before ended, as it was told.
     pub token: Option<String>,
 }
 
-/// What a condition is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the vendor's")]
-pub enum Attribute {
-    ServiceName,
-    EventName,
-    User,
-    EventId,
-    ResourceType,
-    ResourceName,
-    EventRW,
-    EventAccessKeyId,
-}
-
-const NAMES: &[(&str, Attribute)] = &[
-    ("ServiceName", Attribute::ServiceName),
-    ("EventName", Attribute::EventName),
+const ATTRIBUTE_KEYS: &[(&str, Attribute)] = &[
+    ("ServiceName", Attribute::Source),
+    ("EventName", Attribute::Name),
     ("User", Attribute::User),
-    ("EventId", Attribute::EventId),
+    ("EventId", Attribute::Id),
     ("ResourceType", Attribute::ResourceType),
     ("ResourceName", Attribute::ResourceName),
-    ("EventRW", Attribute::EventRW),
-    ("EventAccessKeyId", Attribute::EventAccessKeyId),
+    ("EventRW", Attribute::ReadOnly),
+    ("EventAccessKeyId", Attribute::Key),
 ];
 
 /// Reads what a look-up wants.
@@ -87,19 +69,19 @@ pub(super) fn lookup(p: Params<'_>, now_ms: i64) -> Result<Lookup, Fault> {
         Some(_) => return Err(Fault::incorrect("Direction")),
     };
     let limit = p.number("MaxResults", 0, PAGE.1)?.filter(|n| *n > 0).unwrap_or(PAGE.0);
-    Ok(Lookup {
+    let search = Search {
         start_ms,
         // A second is over when the next begins.
         end_ms: end_ms.saturating_add(999),
-        attributes: attributes(p)?,
+        facets: attributes(p)?,
         limit: usize::try_from(limit).unwrap_or(1),
         is_forward,
-        token: p.raw("NextToken").map(str::to_owned),
-    })
+    };
+    Ok(Lookup { search, token: p.raw("NextToken").map(str::to_owned) })
 }
 
 /// Conditions, numbered, or as one text of JSON.
-fn attributes(p: Params<'_>) -> Result<Vec<(Attribute, String)>, Fault> {
+fn attributes(p: Params<'_>) -> Result<Vec<Facet>, Fault> {
     let mut all = Vec::new();
     for number in 1..=ATTRIBUTES + 1 {
         let key = p.raw(&format!("LookupAttribute.{number}.Key"));
@@ -110,7 +92,7 @@ fn attributes(p: Params<'_>) -> Result<Vec<(Attribute, String)>, Fault> {
             }
             break;
         };
-        all.push((attribute(key)?, value.to_owned()));
+        all.push(facet(key, value)?);
     }
     if let Some(text) = p.raw("LookupAttribute") {
         let list: Vec<Map<String, Value>> =
@@ -120,7 +102,7 @@ fn attributes(p: Params<'_>) -> Result<Vec<(Attribute, String)>, Fault> {
             let (Some(key), Some(value)) = (get("Key"), get("Value")) else {
                 return Err(Fault::format("LookupAttribute"));
             };
-            all.push((attribute(key)?, value.to_owned()));
+            all.push(facet(key, value)?);
         }
     }
     if all.len() > ATTRIBUTES {
@@ -129,47 +111,47 @@ fn attributes(p: Params<'_>) -> Result<Vec<(Attribute, String)>, Fault> {
     Ok(all)
 }
 
-fn attribute(key: &str) -> Result<Attribute, Fault> {
-    let found = NAMES.iter().find(|(name, _)| *name == key);
-    found.map(|(_, attribute)| *attribute).ok_or_else(|| Fault::incorrect("LookupAttribute"))
+fn facet(key: &str, value: &str) -> Result<Facet, Fault> {
+    let found = ATTRIBUTE_KEYS.iter().find(|(name, _)| *name == key);
+    let (_, attribute) = found.ok_or_else(|| Fault::incorrect("LookupAttribute"))?;
+    let value = match (attribute, value) {
+        (Attribute::ReadOnly, "Read") => "true",
+        (Attribute::ReadOnly, "Write") => "false",
+        (Attribute::ReadOnly, _) => "neither",
+        (_, value) => value,
+    };
+    Ok(Facet(*attribute, value.to_owned()))
 }
 
 impl Lookup {
-    /// The event in the vendor's shape, if it is one that is wanted.
-    pub fn shown(&self, event: &Event) -> Option<Value> {
-        if !(self.start_ms..=self.end_ms).contains(&event.at_ms) {
-            return None;
-        }
-        let wanted = self.attributes.iter().all(|(attribute, value)| match attribute {
-            Attribute::ServiceName => called(event).service == value,
-            Attribute::EventName => called(event).name == value,
-            Attribute::EventId => event.id == *value,
-            Attribute::EventRW => read_or_write(event) == value,
-            Attribute::EventAccessKeyId => event.actor.key.as_ref() == Some(value),
-            Attribute::User => is_operator(event, value),
-            Attribute::ResourceType => named(event).iter().any(|(kind, _)| kind == value),
-            Attribute::ResourceName => {
-                named(event).iter().any(|(_, name)| name.eq_ignore_ascii_case(value))
-            }
-        });
+    /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
+    pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
         // Most of what is looked through is not wanted: only what is gets written out.
-        wanted.then(|| self::event(event))
+        let wanted = !is_upkeep(event) && self.search.wants(event, &facets(event));
+        wanted.then(|| self::event(account, event))
     }
 }
 
-/// Whether an event is one of an operator: a user by name, a role by its own name whatever the
-/// session's, a service by its principal. [src: ALIBABA.md 14.2]
-fn is_operator(event: &Event, wanted: &str) -> bool {
-    let actor = &event.actor;
-    match actor.kind.as_str() {
-        "Root" => wanted == "root",
-        "AssumedRole" => {
-            actor.user_name.as_ref().is_some_and(|role| role.eq_ignore_ascii_case(wanted))
-                || user_name(event) == wanted
-        }
-        "AWSService" => actor.name == wanted,
-        _ => actor.user_name.as_deref() == Some(wanted),
+/// What ActionTrail finds an event by. An operator is a user by name, a role by its own name
+/// whatever the session's, a service by its principal. [src: ALIBABA.md 14.2]
+pub fn facets(event: &Event) -> Vec<Facet> {
+    let called = called(event);
+    let mut all = vec![
+        Facet(Attribute::Source, called.service.into_owned()),
+        Facet(Attribute::Name, called.name.to_owned()),
+        Facet(Attribute::Id, event.id.clone()),
+        Facet(Attribute::ReadOnly, is_read(event).to_string()),
+        Facet(Attribute::User, user_name(event)),
+    ];
+    if event.actor.kind == "AssumedRole" {
+        all.extend(event.actor.user_name.iter().map(|role| Facet(Attribute::User, role.clone())));
     }
+    all.extend(event.actor.key.iter().map(|key| Facet(Attribute::Key, key.clone())));
+    for (kind, name) in named(event) {
+        all.push(Facet(Attribute::ResourceType, kind));
+        all.push(Facet(Attribute::ResourceName, name));
+    }
+    all
 }
 
 fn user_name(event: &Event) -> String {
@@ -188,22 +170,34 @@ fn user_name(event: &Event) -> String {
 /// The types and names of the resources of an event.
 fn named(event: &Event) -> Vec<(String, String)> {
     let of = |resource: &str| {
-        let (kind, name) = match name::parse_entity(resource)? {
-            Entity::Role { name, .. } => ("Role", name),
-            Entity::User { name, .. } => ("User", name),
-            Entity::Policy { name, .. } => ("Policy", name),
-            Entity::Group { name, .. } => ("Group", name),
-            Entity::OidcProvider { name, .. } => ("OIDCProvider", name),
-            Entity::Root { account } => ("Account", account),
+        let entity = name::parse_entity(resource)?;
+        let kind = match entity {
+            Entity::Role { .. } => "Role",
+            Entity::User { .. } => "User",
+            Entity::Policy { .. } => "Policy",
+            Entity::Group { .. } => "Group",
+            Entity::OidcProvider { .. } => "OIDCProvider",
+            Entity::Root { .. } => "Account",
             Entity::AssumedRole { .. } => return None,
         };
-        Some((format!("ACS::RAM::{kind}"), name))
+        Some((format!("ACS::RAM::{kind}"), own_name(&entity).to_owned()))
     };
-    event.resources.iter().filter_map(|touched| of(&touched.resource)).collect()
+    let asked = asked_action(event).and_then(|_| event.params.get("resource"));
+    let own = event.resources.iter().filter_map(|touched| of(&touched.resource));
+    own.chain(asked.and_then(|resource| of_service(resource))).collect()
+}
+
+/// Kind and name of a resource at a linked service, out of its whole name: the service is its third
+/// part, kind and name are its last.
+fn of_service(resource: &str) -> Option<(String, String)> {
+    let mut parts = resource.splitn(5, ':').skip(1);
+    let service = parts.next()?.to_ascii_uppercase();
+    let (kind, name) = parts.nth(2)?.split_once('/').filter(|(_, name)| *name != "*")?;
+    Some((format!("ACS::{service}::{}", capital(kind)), name.to_owned()))
 }
 
 /// An event in the vendor's shape. [src: ALIBABA.md 14.2]
-fn event(event: &Event) -> Value {
+pub fn event(account: &AccountId, event: &Event) -> Value {
     let Called { service, version, name, host } = called(event);
     let mut parameters: Map<String, Value> =
         event.params.iter().map(|(name, value)| (parameter(name), json!(value))).collect();
@@ -238,7 +232,7 @@ fn event(event: &Event) -> Value {
         "eventRW": read_or_write(event),
         "acsRegion": event.region,
         "isGlobal": true,
-        "recipientAccountId": event.accounts.first(),
+        "recipientAccountId": account,
         "vpcId": "",
         "sourceIpAddress": event.source_ip,
         "userAgent": event.user_agent,
@@ -253,55 +247,44 @@ fn event(event: &Event) -> Value {
         "userIdentity": identity(event),
     });
     if let (Some(error), Value::Object(members)) = (&event.error, &mut all) {
-        members.insert("errorCode".to_owned(), json!(code(error)));
-        members.insert("errorMessage".to_owned(), json!(error));
+        let told = event.told.clone().unwrap_or_default();
+        let code = if told.code.is_empty() { denied_or(error) } else { &told.code };
+        members.insert("errorCode".to_owned(), json!(code));
+        members.insert("errorMessage".to_owned(), json!(told.message));
     }
     all
 }
 
 /// The interface that a call came on.
 struct Called<'a> {
-    service: &'a str,
+    service: Cow<'a, str>,
     version: &'a str,
     name: &'a str,
     host: &'a str,
 }
 
 fn called(event: &Event) -> Called<'_> {
+    if let (Some((prefix, name)), Some(host)) = (asked_action(event), &event.asked_by) {
+        return Called { service: capital(prefix).into(), version: "", name, host };
+    }
     match &event.api {
         Some(api) => Called {
-            service: &api.product,
+            service: api.product.as_str().into(),
             version: &api.version,
             name: &api.name,
             host: &api.host,
         },
         None => Called {
-            service: &event.service,
+            service: event.service.as_str().into(),
             version: "",
-            name: own_name(event),
+            name: vendors_name(event).map_or(&event.operation, |o| o.name(Dialect::Alibaba)),
             host: &event.service,
         },
     }
 }
 
 fn read_or_write(event: &Event) -> &'static str {
-    if event.read_only { "Read" } else { "Write" }
-}
-
-/// What a call is named that came on no interface of the vendor. A linked service makes and deletes
-/// roles by calls of linkrole's own; to their account these are the vendor's two events.
-fn own_name(event: &Event) -> &str {
-    let Some(operation) = Operation::named(&event.operation) else { return &event.operation };
-    let made = event.response.contains_key("roleId") || event.error.is_some();
-    let began = event.response.contains_key("deletionTaskId");
-    match operation {
-        Operation::EnsureServiceLinkedRole if made => "CreateServiceLinkedRole",
-        Operation::RetireServiceLinkedRole => "DeleteServiceLinkedRole",
-        Operation::DeregisterUsage | Operation::ReconcileUsage if began => {
-            "DeleteServiceLinkedRole"
-        }
-        other => other.name(Dialect::Alibaba),
-    }
+    if is_read(event) { "Read" } else { "Write" }
 }
 
 /// Names or types: `;` stands between the types.
@@ -318,9 +301,10 @@ fn response(event: &Event) -> Value {
 
 /// `roleName` as `RoleName`.
 fn parameter(name: &str) -> String {
-    if name == "aWSServiceName" {
-        return "ServiceName".to_owned();
-    }
+    if name == "aWSServiceName" { "ServiceName".to_owned() } else { capital(name) }
+}
+
+fn capital(name: &str) -> String {
     let mut chars = name.chars();
     let first = chars.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(chars).collect()
@@ -352,21 +336,7 @@ fn identity(event: &Event) -> Value {
     all
 }
 
-/// The code of a kind of error, as far as the kind tells it.
-fn code(kind: &str) -> &str {
-    match kind {
-        "AccessDenied" | "AssumeRoleDenied" | "RootMayNotAssume" => "NoPermission",
-        "NoSuchEntity" => "EntityNotExist",
-        "NoRoleToAssume" => "EntityNotExist.Role",
-        "UnknownServicePrincipal" => "EntityNotExist.Service",
-        "AlreadyExists" => "EntityAlreadyExists",
-        "RoleNameTaken" => "EntityAlreadyExists.Role",
-        "QuotaExceeded" => "LimitExceeded",
-        "ProtectedRole" | "ProtectedDuration" | "ReservedName" | "PolicyNotAttachable" => {
-            super::fault::PROTECTED
-        }
-        "MalformedPolicy" | "InvalidPrincipal" => "MalformedPolicyDocument",
-        "NonceUsed" => "SignatureNonceUsed",
-        other => other,
-    }
+/// The code of what a linked service refused, since linkrole said no.
+fn denied_or(error: &str) -> &str {
+    if error == "AccessDenied" { "NoPermission" } else { error }
 }

@@ -3,6 +3,7 @@
 //! One request goes through five short files: here (which operation), `params` (its parameters),
 //! `decode` (the command), `encode` (the answer), `fault` (the refusal).
 
+pub mod cloudtrail;
 pub mod decode;
 pub mod encode;
 pub mod fault;
