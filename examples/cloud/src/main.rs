@@ -12,16 +12,21 @@ mod aws_logs;
 mod aws_rds;
 mod aws_sns;
 mod config;
+mod directory;
 mod disk;
 mod ecs;
 mod instances;
+mod kms;
 mod linked;
+mod mss;
 mod rds;
+mod redis;
 mod rpc;
+mod tag;
 
 use disk::Disk;
 use linked::Linked;
-use rpc::{Api, Front};
+use rpc::{Api, Fault, Front};
 use sdk::{Client, Service};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -35,10 +40,15 @@ const USAGE: &str = "usage: example-cloud SERVICE --listen ADDR --linkrole URL -
     [--token-file FILE] [--peers NAME=URL,…]; SERVICE is one of";
 
 /// The services, each with the manifest that it registers.
-const SERVICES: [(&str, &str); 3] = [
+const SERVICES: [(&str, &str); 8] = [
     ("config", include_str!("../../../catalog/config.aliyuncs.com.toml")),
+    ("directory", include_str!("../../../catalog/resourcemanager.aliyuncs.com.toml")),
     ("ecs", include_str!("../manifests/ecs.toml")),
+    ("kms", include_str!("../../../catalog/kms.aliyuncs.com.toml")),
+    ("mss", include_str!("../../../catalog/mssp.aliyuncs.com.toml")),
     ("rds", include_str!("../manifests/rds.toml")),
+    ("redis", include_str!("../manifests/redis.toml")),
+    ("tag", include_str!("../manifests/tag.toml")),
 ];
 
 #[tokio::main]
@@ -84,9 +94,33 @@ async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> 
     let linked = Linked::new(service.clone(), disk.clone());
     let front = Front { service, disk: disk.clone() };
     let ready = format!("ready http://{address}");
+    let told = |fault: Fault| format!("{}: {}", fault.code, fault.message);
+    // What a crash left undone is done before the first request.
     match name.as_str() {
         "ecs" => serve(front, ecs::Ecs { disk }, listener, &ready).await,
         "rds" => serve(front, rds::Rds { disk }, listener, &ready).await,
+        "redis" => serve(front, redis::Redis { disk }, listener, &ready).await,
+        "kms" => {
+            let kms = kms::Kms { disk, linked, peers };
+            kms.settle().await.map_err(told)?;
+            serve(front, kms, listener, &ready).await
+        }
+        "mss" => {
+            let mss = Arc::new(mss::Mss { disk, linked, peers });
+            mss.settle().await.map_err(told)?;
+            tokio::spawn(mss.clone().watch());
+            serve(front, mss, listener, &ready).await
+        }
+        "tag" => {
+            let tag = tag::Tag { disk, linked, peers };
+            tag.settle().await.map_err(told)?;
+            serve(front, tag, listener, &ready).await
+        }
+        "directory" => {
+            let directories = directory::Directories { disk, linked };
+            directories.settle().await.map_err(told)?;
+            serve(front, directories, listener, &ready).await
+        }
         _ => {
             let config = Arc::new(config::Config { disk, linked, peers });
             tokio::spawn(config.clone().watch());

@@ -16,7 +16,13 @@ use std::sync::Arc;
 pub const REGIONS: [&str; 2] = ["cn-hangzhou", "cn-shanghai"];
 
 /// What the ids of a region's resources begin with, behind their kind.
-const CODES: [(&str, &str); 2] = [("bp1", "cn-hangzhou"), ("uf6", "cn-shanghai")];
+const CODES: [(&str, &str); 4] = [
+    ("bp1", "cn-hangzhou"),
+    ("uf6", "cn-shanghai"),
+    // Of instances of Key Management Service.
+    ("hzz", "cn-hangzhou"),
+    ("shh", "cn-shanghai"),
+];
 
 /// A new id of a resource in a region.
 pub fn new_id(kind: &str, region: &str) -> Result<String, Fault> {
@@ -24,8 +30,8 @@ pub fn new_id(kind: &str, region: &str) -> Result<String, Fault> {
     Ok(format!("{kind}-{code}{}", random(17)?))
 }
 
-/// The region that the name of a resource tells.
-fn region_of(resource: &str) -> Option<&'static str> {
+/// The region that the name of a resource, or its id, tells.
+pub fn region_of(resource: &str) -> Option<&'static str> {
     let (_, rest) = resource.rsplit('/').next()?.split_once('-')?;
     CODES.iter().find(|(code, _)| rest.starts_with(code)).map(|(_, region)| *region)
 }

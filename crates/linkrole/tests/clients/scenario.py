@@ -81,7 +81,8 @@ class Cloud:
 
     def __init__(self, services, users=()):
         self.program = program()
-        self.server = Server("disk")
+        # Reads are recorded, so that the trail shows what the roles read.
+        self.server = Server("disk", "--record-reads")
         self.running = {}
         for name in services:
             self.running[name] = Process(self, name)
@@ -180,10 +181,10 @@ def product(listed, config, action, given):
     if "python" not in listed:
         return None
     client = importlib.import_module(listed["python"] + ".client").Client(config)
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", action).lower()
-    call = getattr(client, snake, None)
-    if call is None:
+    named = [name for name in dir(client) if name.replace("_", "") == action.lower()]
+    if not named:
         return None
+    call = getattr(client, named[0])
     request = getattr(importlib.import_module(listed["python"] + ".models"), action + "Request", None)
     # An operation without parameters takes no request.
     answer = call(request().from_map(given)) if request else call()
@@ -259,6 +260,11 @@ def at(answer, place):
     """What stands at a place of an answer; none where there is nothing."""
     for part in filter(None, place.split(".")):
         member, _, wanted = part.partition("[")
+        if isinstance(answer, str):
+            try:
+                answer = json.loads(answer)
+            except ValueError:
+                return None
         if member == "#":
             answer = len(answer)
         elif member:

@@ -18,6 +18,18 @@ class Scenarios(unittest.TestCase):
     def test_feature_49_cloud_config(self):
         self.holds("config")
 
+    def test_feature_50_tag(self):
+        self.holds("tag")
+
+    def test_feature_51_resource_management(self):
+        self.holds("resource")
+
+    def test_feature_52_key_management_service(self):
+        self.holds("kms")
+
+    def test_feature_53_managed_security_service(self):
+        self.holds("mss")
+
     def test_feature_54_aws_procedures_and_indirect_permissions(self):
         def kill(cloud, number):
             """kill -9 of a service before each step, one after the other: what they do must not depend on any."""

@@ -37,7 +37,7 @@ struct Cloud {
 impl Cloud {
     async fn start() -> Result<Self, String> {
         let (storage, backup) = (program("storage")?, program("backup")?);
-        let mut stage = Stage::start().await?;
+        let mut stage = Stage::start(&[]).await?;
         let (server, operator) = (stage.server.clone(), stage.operator.clone());
         let root = stage.root()?;
         let accounts = post(&operator, "/v1/accounts/list", json!({})).await?;

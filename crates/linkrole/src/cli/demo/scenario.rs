@@ -11,9 +11,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The scenarios, by the name under which they are told.
-pub const FILES: [(&str, &str); 2] = [
+pub const FILES: [(&str, &str); 6] = [
     ("aws", include_str!("../../../../../corpus/scenario/aws.toml")),
     ("config", include_str!("../../../../../corpus/scenario/config.toml")),
+    ("kms", include_str!("../../../../../corpus/scenario/kms.toml")),
+    ("mss", include_str!("../../../../../corpus/scenario/mss.toml")),
+    ("resource", include_str!("../../../../../corpus/scenario/resource.toml")),
+    ("tag", include_str!("../../../../../corpus/scenario/tag.toml")),
 ];
 
 /// The pause before a call is made again.
@@ -183,6 +187,9 @@ fn hold(step: &Step, said: &Said, kept: &BTreeMap<String, String>) -> Result<(),
 fn at(answer: &Value, place: &str) -> Option<Value> {
     let mut here = answer.clone();
     for part in place.split('.').filter(|part| !part.is_empty()) {
+        if let Value::String(text) = &here {
+            here = serde_json::from_str(text).ok()?;
+        }
         let (member, wanted) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
             Some((member, wanted)) => (member, wanted.split_once('=')),
             None => (part, None),
@@ -260,6 +267,9 @@ mod tests {
         assert_eq!(found("Events[name=a].on.id"), Some(json!(1)));
         assert_eq!(found("Events[name=c]"), None);
         assert_eq!(found("Events.2"), None);
+        let text = json!({"Document": "{\"a\": {\"b\": 1}}"});
+        assert_eq!(at(&text, "Document.a.b"), Some(json!(1)));
+        assert_eq!(at(&json!({"Document": "plain"}), "Document.a"), None);
         assert_eq!(found(""), Some(answer.clone()));
     }
 

@@ -23,8 +23,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts a server on a new folder.
-    pub async fn start() -> Result<Self, String> {
+    /// Starts a server on a new folder; `more` are arguments of its own.
+    pub async fn start(more: &[&str]) -> Result<Self, String> {
         let scratch = scratch()?;
         let here = scratch.0.clone();
         let data = here.join("linkrole");
@@ -36,6 +36,7 @@ impl Stage {
         }
         let mut serve = Command::new(&me);
         serve.arg("serve").arg("--data-dir").arg(&data).args(["--listen", "127.0.0.1:0"]);
+        serve.args(more);
         let (process, address) = spawn(serve, &here.join("linkrole.log"))?;
         let server = client(&address)?;
         let operator = Client::socket(&data.join(serve::SOCKET));
