@@ -240,11 +240,24 @@ impl Service {
         })
     }
 
+    /// Asks who signed a request, and nothing else: it allows nothing.
+    ///
+    /// Errors: as [`Service::authorize`].
+    pub async fn identify(&self, forwarded: &Forwarded) -> Result<Caller, Error> {
+        let body = json!({ "forwarded": forwarded });
+        let caller: Caller = read(self.client.post("/v1/caller", &body).await?, "a caller")?;
+        if let (Some(key), Some(home)) = (forwarded.key_id(), &caller.account) {
+            self.remember(key, home);
+        }
+        Ok(caller)
+    }
+
     /// Asks as [`Service::authorize`] about a resource in the caller's own account, whose name
     /// `resource` makes from the account; answers the account too.
     ///
-    /// The first time a key is seen this takes two questions, because the account is known only
-    /// once linkrole has proved the caller; the decision is always that of the whole name.
+    /// The first time a key is seen the caller is identified before, because the account is known
+    /// only once linkrole has proved it. A question without the resource would not do: its refusal
+    /// would stand in the trail.
     ///
     /// Errors: as [`Service::authorize`]; a denial, for a caller without an account, is a
     /// [`Error::Refused`] with `AccessDenied`.
@@ -258,10 +271,7 @@ impl Service {
         let known = forwarded.key_id().and_then(|key| self.home(key));
         let account = match known {
             Some(account) => account,
-            None => {
-                let first = self.authorize(forwarded, action, None, None, context).await?;
-                home_of(&first.caller)?
-            }
+            None => home_of(&self.identify(forwarded).await?)?,
         };
         let name = resource(&account);
         let decision =
@@ -578,6 +588,9 @@ mod tests {
                             "usages": [{ "region": "local-1", "resource": "a" }],
                             "versions": { "local-1": 7 },
                             "last_session_end": null,
+                        }),
+                        "/v1/caller" => json!({
+                            "arn": "x", "id": "y", "account": "123456789012", "kind": "user",
                         }),
                         "/v1/authorize" => json!({
                             "allowed": false, "message": "no", "decision": "ImplicitDeny",
