@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::rpc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use sdk::{Client, Credentials, Error, Role, Service};
+use sdk::{Client, Context, Credentials, Error, Role, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +78,8 @@ struct Instance {
     arn: String,
     created: String,
     status: Status,
+    /// A role of the account's own that it hands to RDS for its metrics.
+    monitoring: Option<String>,
     /// What was made for it at EC2.
     group: Option<String>,
     interface: Option<String>,
@@ -205,6 +207,7 @@ impl Rds {
             arn: call.arn("rds", &format!("db:{name}")),
             created: rpc::now().0,
             status: Status::Creating,
+            monitoring: self.passed(call).await?,
             group: None,
             interface: None,
             activity: Activity::Stopped,
@@ -218,6 +221,19 @@ impl Rds {
         self.keep(&call.account, &made).await?;
         self.changed.notify_one();
         Ok(json!({ "DBInstance": shown(&made) }))
+    }
+
+    /// The role that the caller hands on with an instance: it must be one that it may hand to RDS.
+    async fn passed(&self, call: &Call) -> Result<Option<String>, Fault> {
+        let Some(role) = call.ask.find("MonitoringRoleArn") else { return Ok(None) };
+        let context = Context::new();
+        let asked =
+            self.service.authorize(&call.caller, "iam:PassRole", Some(role), None, &context);
+        let decision = asked.await?;
+        if !decision.allowed {
+            return Err(Fault::new(403, Self::DENIED, &decision.message));
+        }
+        Ok(Some(role.to_owned()))
     }
 
     async fn instances(&self, account: &str) -> Result<Vec<Instance>, Fault> {
@@ -504,6 +520,7 @@ fn shown(instance: &Instance) -> Value {
         "DBInstanceStatus": instance.status,
         "DBInstanceArn": instance.arn,
         "InstanceCreateTime": instance.created,
+        "MonitoringRoleArn": instance.monitoring,
         "VpcSecurityGroups": { "VpcSecurityGroupMembership": groups },
         "ActivityStreamStatus": instance.activity,
         "ActivityStreamKinesisStreamName": stream(instance),
