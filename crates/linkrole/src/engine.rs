@@ -23,7 +23,7 @@ use iam::state::State;
 use iam::tx::Env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use store::{Entry, EntryQuery, Store};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -46,6 +46,17 @@ enum Job {
     Stop,
 }
 
+/// What the trail keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Changes, credentials handed out, and what was refused.
+    Changes,
+    /// These, and every read of a known caller.
+    Reads,
+    /// Nothing: only to measure what recording costs. No server is started so.
+    Nothing,
+}
+
 /// The state of the server.
 pub struct Engine<S> {
     store: Arc<S>,
@@ -59,8 +70,8 @@ pub struct Engine<S> {
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
     pub failed: Notify,
-    /// Whether every read of a known caller is kept in the trail, too.
-    pub records_reads: AtomicBool,
+    /// What the trail keeps; changes unless told before the first call.
+    pub recording: OnceLock<Recording>,
     broken: AtomicBool,
     panics: AtomicU64,
 }
@@ -112,7 +123,7 @@ impl<S: Store> Engine<S> {
             noted: Mutex::new(noted),
             changed: Notify::new(),
             failed: Notify::new(),
-            records_reads: AtomicBool::new(false),
+            recording: OnceLock::new(),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
@@ -157,7 +168,8 @@ impl<S: Store> Engine<S> {
                 return Err(Error::Internal("a call panicked"));
             };
             // What is kept is noted when it is stored.
-            let keep = handled.event.denied || (self.keeps_reads() && is_known(&call.caller));
+            let keep = handled.event.denied
+                || (self.recording() == Recording::Reads && is_known(&call.caller));
             if !keep {
                 self.note(&handled.event);
             } else {
@@ -176,8 +188,8 @@ impl<S: Store> Engine<S> {
         answer.await.unwrap_or(Err(Error::Internal("the writer has ended")))
     }
 
-    fn keeps_reads(&self) -> bool {
-        self.records_reads.load(Ordering::Relaxed)
+    fn recording(&self) -> Recording {
+        self.recording.get().copied().unwrap_or(Recording::Changes)
     }
 
     /// Runs a call of the server itself.
@@ -349,9 +361,15 @@ impl<S: Store> Writer<S> {
             batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
             return;
         };
-        let keep = handled.outcome.is_ok() || is_known(&call.caller) || !handled.changes.is_empty();
-        if keep {
-            match entry(&handled.event, &handled.changes) {
+        let recorded = self.engine.recording() != Recording::Nothing;
+        let told = handled.outcome.is_ok() || is_known(&call.caller);
+        if (recorded && told) || !handled.changes.is_empty() {
+            let made = match recorded {
+                true => entry(&handled.event, &handled.changes),
+                false => row_changes(&handled.changes)
+                    .map(|changes| Entry { changes, ..Entry::default() }),
+            };
+            match made {
                 Some(entry) => {
                     batch.entries.push(entry);
                     self.engine.note(&handled.event);
@@ -428,8 +446,7 @@ impl<S: Store> Writer<S> {
                 fresh.apply(change);
             }
         }
-        let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>();
-        let changes = changes.ok_or("a row was not written")?;
+        let changes = row_changes(&changes).ok_or("a row was not written")?;
         let entry = Entry { record: b"{}".to_vec(), changes, ..Entry::default() };
         self.revision =
             self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
@@ -475,8 +492,11 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
 
 fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
     let record = serde_json::to_vec(event).ok()?;
-    let changes = changes.iter().map(row_change).collect::<Option<Vec<_>>>()?;
-    Some(Entry { record, terms: terms(event), changes })
+    Some(Entry { record, terms: terms(event), changes: row_changes(changes)? })
+}
+
+fn row_changes(changes: &[Change]) -> Option<Vec<store::RowChange>> {
+    changes.iter().map(row_change).collect()
 }
 
 fn row_change(change: &Change) -> Option<store::RowChange> {

@@ -66,7 +66,7 @@ pub async fn serve<S: Store>(
     let inside = stop.clone();
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
             accepted = accept(&places, listeners.tcp.accept()) => match accepted {
                 Ok((place, (stream, from))) => {
                     let _ = stream.set_nodelay(true);

@@ -2,7 +2,7 @@
 
 use crate::callbacks::Callbacks;
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, Recording};
 use crate::inject::Inject;
 use crate::issuers::Issuers;
 use crate::listener::{self, Listeners};
@@ -17,7 +17,6 @@ use ipnet::IpNet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
@@ -41,8 +40,8 @@ pub struct Settings {
     pub private_issuers: bool,
     /// Networks, beside the public ones, in which linked services are asked about their roles.
     pub callback_networks: Vec<IpNet>,
-    /// Whether reads are kept in the trail, too.
-    pub records_reads: bool,
+    /// What the trail keeps.
+    pub recording: Recording,
     /// Who writes checkpoints of the trail, where it is kept.
     pub witness: Option<Witness>,
     /// What a reset leaves; only `dev` has one.
@@ -70,7 +69,7 @@ impl<S: Store> Node<S> {
     pub async fn open(store: S, keyring: Keyring, settings: Settings) -> Result<Self, String> {
         let clock = Arc::new(Clock::system());
         let (engine, writer) = Engine::start(store, keyring, clock).await?;
-        engine.records_reads.store(settings.records_reads, Ordering::Relaxed);
+        let _ = engine.recording.set(settings.recording);
         let tcp = settings.tcp;
         let address = tcp.local_addr().map_err(|e| e.to_string())?;
         let operator = settings.socket.as_deref().map(bind_operator).transpose()?;

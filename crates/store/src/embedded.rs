@@ -240,12 +240,15 @@ impl Embedded {
         let mut whole = None;
         if !batch.is_empty() {
             let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-            let stored = seal_batch(position, head.last.revision, batch);
-            let old = entries.insert(position, stored.as_slice()).map_err(failed)?;
-            if old.is_some() {
-                return Err(StoreError::Damaged(format!("position {position} was taken")).into());
+            for chunk in batch.chunks(log::CHUNK) {
+                let at = head.next_position;
+                let stored = seal_batch(at, head.last.revision, chunk);
+                let old = entries.insert(at, stored.as_slice()).map_err(failed)?;
+                if old.is_some() {
+                    return Err(StoreError::Damaged(format!("position {at} was taken")).into());
+                }
+                head.next_position += chunk.len() as u64;
             }
-            head.next_position += batch.len() as u64;
             whole = self.seal_segments(&transaction, &head, position, batch)?;
         }
         write_head(&transaction, &head)?;

@@ -12,6 +12,8 @@ pub(crate) const ENTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition
 /// Buckets of whole segments, under the segment's number and the bucket's.
 pub(crate) const INDEX: TableDefinition<'static, (u64, u8), &[u8]> = TableDefinition::new("index");
 
+/// How many entries of a batch stand under one checksum: who reads one of them, reads these.
+pub(crate) const CHUNK: usize = 32;
 /// How many segments one look-up reads at most; then it says where to go on.
 const LOOKED_AT: u64 = 1_024;
 

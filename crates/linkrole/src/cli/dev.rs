@@ -1,6 +1,7 @@
 //! `linkrole dev` and `linkrole env`: a server in memory, and how to speak to it.
 
 use super::output;
+use crate::engine::Recording;
 use crate::inject::Inject;
 use crate::node::{Node, Settings};
 use crate::seed::{KeyPair, Seed};
@@ -118,7 +119,7 @@ pub fn dev(args: DevArgs) -> Result<(), String> {
             // What a `dev` is asked to reach is on the machine of who asks.
             private_issuers: true,
             callback_networks: ["127.0.0.0/8", "::1/128"].iter().flat_map(|n| n.parse()).collect(),
-            records_reads: args.record_reads,
+            recording: if args.record_reads { Recording::Reads } else { Recording::Changes },
             witness: None,
             reset: Some(rows),
             inject: Inject::new(args.inject_propagation, args.inject_throttle, args.inject_usages),

@@ -6,6 +6,7 @@
 mod account;
 mod agent;
 mod audit;
+mod bench;
 mod cases;
 mod catalog;
 mod checks;
@@ -94,6 +95,9 @@ enum Command {
     /// Ask a server whether it is ready
     #[command(after_help = "Example:\n  linkrole health --endpoint http://127.0.0.1:4680")]
     Health(checks::HealthArgs),
+    /// Measure what the server does on this machine
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Print the completions of a shell
     #[command(
         after_help = "Example:\n  linkrole completions bash > /etc/bash_completion.d/linkrole"
@@ -154,6 +158,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => return policy::run(&command, cli.output),
         Command::Fsck(args) => checks::fsck(&args, cli.output),
         Command::Health(args) => checks::health(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "linkrole", &mut text);

@@ -2,6 +2,7 @@
 
 use super::{DialectArg, output};
 use crate::archive::Keep;
+use crate::engine::Recording;
 use crate::node::{Node, Settings};
 use crate::seed::{KeyPair, Seed};
 use crate::server::Auth;
@@ -218,7 +219,10 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
             auth: Auth::Enforce,
             private_issuers: args.private_issuers || config.private_issuers,
             callback_networks: [args.callback_network, config.callback_network].concat(),
-            records_reads: args.record_reads || config.record_reads,
+            recording: match args.record_reads || config.record_reads {
+                true => Recording::Reads,
+                false => Recording::Changes,
+            },
             witness: Some(Witness::open(
                 &directory,
                 args.checkpoints.or(config.checkpoints),
