@@ -196,7 +196,9 @@ impl Rds {
             let text = "The parameter DBInstanceIdentifier is not a valid identifier.";
             return Err(Fault::new(400, "InvalidParameterValue", text));
         }
-        if self.find(call, name).await.is_ok() {
+        let known: Option<Instance> =
+            self.disk.find(&call.account, INSTANCES, &call.key(name)).await?;
+        if known.is_some() {
             return Err(Fault::new(400, "DBInstanceAlreadyExists", "DB instance already exists"));
         }
         let made = Instance {
