@@ -1,12 +1,12 @@
 //! The state of the server: one snapshot that every reader shares, one writer that changes it.
 //!
-//! A write waits in a queue; the writer takes all that waits, runs each call on the state the one
-//! before it left, stores the batch with one sync, publishes the new snapshot, and only then
-//! answers. So no answer precedes its durability, and nobody sees what may yet be lost. On any
-//! doubt about the store the engine takes no more writes and says so to the process.
+//! Reads run here, on the snapshot of the moment; everything else waits in a queue for the writer
+//! ([`crate::writer`]). On any doubt about the store the engine takes no more writes and says so to
+//! the process.
 
 use crate::clock::{Clock, random};
 use crate::look_up::terms;
+use crate::writer;
 use arc_swap::ArcSwap;
 use iam::access::Noted;
 use iam::audit::Event;
@@ -31,12 +31,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 const QUEUE: usize = 4_096;
 /// Uses that are older than this before the last one, in milliseconds, were stored, many times over.
 const USES_STORED_WITHIN_MS: i64 = 60_000;
-/// Calls that one commit carries.
-const BATCH: usize = 512;
 
 type Reply = oneshot::Sender<Result<Output, Error>>;
 
-enum Job {
+/// What the writer is given to do.
+pub enum Job {
+    /// A call to run.
     Call(Box<Call>, Reply),
     /// A read that was refused: nothing to run, but to be kept.
     Record(Box<Event>, oneshot::Sender<()>),
@@ -61,13 +61,13 @@ pub enum Recording {
 
 /// The state of the server.
 pub struct Engine<S> {
-    store: Arc<S>,
+    pub(crate) store: Arc<S>,
     keyring: Arc<Keyring>,
     clock: Arc<Clock>,
-    snapshot: ArcSwap<State>,
+    pub(crate) snapshot: ArcSwap<State>,
     queue: mpsc::Sender<Job>,
     /// What was used since that was last stored.
-    noted: Mutex<Noted>,
+    pub(crate) noted: Mutex<Noted>,
     /// Wakes the reconciler.
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
@@ -129,11 +129,7 @@ impl<S: Store> Engine<S> {
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
-        let writer = Writer { engine: engine.clone(), jobs, revision };
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || writer.run())
-            .map_err(|e| format!("cannot start the writer: {e}"))?;
+        let thread = writer::start(engine.clone(), jobs, revision)?;
         Ok((engine, thread))
     }
 
@@ -190,7 +186,8 @@ impl<S: Store> Engine<S> {
         answer.await.unwrap_or(Err(Error::Internal("the writer has ended")))
     }
 
-    fn recording(&self) -> Recording {
+    /// What the trail keeps.
+    pub fn recording(&self) -> Recording {
         self.recording.get().copied().unwrap_or(Recording::Changes)
     }
 
@@ -216,7 +213,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Notes who used what; stored in batches, off the way of requests.
-    fn note(&self, event: &Event) {
+    pub fn note(&self, event: &Event) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).note(event);
     }
 
@@ -244,7 +241,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Runs a call. One that panics is counted and answered as a fault; it changes nothing.
-    fn run_caught(&self, state: &State, call: &Call) -> Option<Handled> {
+    pub fn run_caught(&self, state: &State, call: &Call) -> Option<Handled> {
         let handled = catch_unwind(AssertUnwindSafe(|| self.run(state, call)));
         if handled.is_err() {
             self.panics.fetch_add(1, Ordering::Relaxed);
@@ -268,12 +265,13 @@ impl<S: Store> Engine<S> {
 
 /// Whether a caller is one whose vain attempts are kept. A stranger must not be able to fill the
 /// disk, and a stale step of a worker is no news.
-fn is_known(caller: &Caller) -> bool {
+pub fn is_known(caller: &Caller) -> bool {
     !matches!(caller, Caller::System | Caller::Anonymous)
 }
 
 impl<S> Engine<S> {
-    fn break_down(&self, why: &str) {
+    /// Takes no more writes, and says so to the process.
+    pub fn break_down(&self, why: &str) {
         tracing::error!(why, "the store is in doubt; no more writes are taken");
         self.broken.store(true, Ordering::Release);
         self.failed.notify_waiters();
@@ -281,185 +279,8 @@ impl<S> Engine<S> {
     }
 }
 
-struct Writer<S> {
-    engine: Arc<Engine<S>>,
-    jobs: mpsc::Receiver<Job>,
-    revision: store::Revision,
-}
-
-impl<S> Drop for Writer<S> {
-    /// A writer that panicked takes the server down with it: nothing could be written any more.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.engine.break_down("the writer panicked");
-        }
-    }
-}
-
-/// A batch on its way: the state after it, what is to be stored, who waits.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Entry>,
-    replies: Vec<(Reply, Result<Output, Error>)>,
-    recorded: Vec<oneshot::Sender<()>>,
-    changes: bool,
-}
-
-impl<S: Store> Writer<S> {
-    /// Works until it is told to stop.
-    fn run(mut self) {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else {
-            return self.engine.break_down("the writer has no runtime");
-        };
-        runtime.block_on(async {
-            while let Some(first) = self.jobs.recv().await {
-                if self.work(first).await {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Does all that waits, as one batch; answers whether it was told to stop.
-    async fn work(&mut self, first: Job) -> bool {
-        let mut state = (*self.engine.snapshot.load_full()).clone();
-        let mut batch = Batch::default();
-        let mut next = Some(first);
-        let mut stop = false;
-        while let Some(job) = next {
-            match job {
-                Job::Stop => stop = true,
-                Job::Call(call, reply) => self.take(&mut state, &mut batch, &call, reply),
-                Job::Record(event, done) => {
-                    self.engine.note(&event);
-                    batch.entries.extend(entry(&event, &[]));
-                    batch.recorded.push(done);
-                }
-                Job::RecordUses(done) => {
-                    self.record_uses(&mut state, &mut batch);
-                    batch.recorded.push(done);
-                }
-                Job::Reset(rows, done) => {
-                    // What came before it in the queue is answered before it.
-                    self.commit(std::mem::take(&mut batch), &mut state).await;
-                    let _ = done.send(self.reset(rows, &mut state).await);
-                }
-            }
-            let more = !stop && batch.entries.len() < BATCH;
-            next = if more { self.jobs.try_recv().ok() } else { None };
-        }
-        self.commit(batch, &mut state).await;
-        stop
-    }
-
-    /// Runs one call on what the calls before it left. One that panics leaves the batch whole.
-    fn take(&self, state: &mut State, batch: &mut Batch, call: &Call, reply: Reply) {
-        if !self.engine.is_sound() {
-            let refusal = Error::Internal("the store is in doubt");
-            batch.replies.push((reply, Err(refusal)));
-            return;
-        }
-        let Some(handled) = self.engine.run_caught(state, call) else {
-            batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
-            return;
-        };
-        let recorded = self.engine.recording() != Recording::Nothing;
-        let told = handled.outcome.is_ok() || is_known(&call.caller);
-        if (recorded && told) || !handled.changes.is_empty() {
-            let made = match recorded {
-                true => entry(&handled.event, &handled.changes),
-                false => row_changes(&handled.changes)
-                    .map(|changes| Entry { changes, ..Entry::default() }),
-            };
-            match made {
-                Some(entry) => {
-                    batch.entries.push(entry);
-                    self.engine.note(&handled.event);
-                }
-                None => {
-                    batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
-                    return;
-                }
-            }
-        }
-        batch.changes |= !handled.changes.is_empty();
-        *state = handled.next;
-        batch.replies.push((reply, handled.outcome));
-    }
-
-    /// Stores what was used. All that stands before this entry in the trail was noted before it by this very
-    /// thread, so what a process loses is what stands behind the last such entry.
-    fn record_uses(&self, state: &mut State, batch: &mut Batch) {
-        let noted = {
-            let mut noted = self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *noted)
-        };
-        if !noted.is_empty() {
-            let (reply, _) = oneshot::channel();
-            let command = Command::RecordUse { noted: Box::new(noted) };
-            self.take(state, batch, &of_system(command), reply);
-        }
-    }
-
-    /// Stores a batch, publishes the state, answers: in this order.
-    async fn commit(&mut self, batch: Batch, state: &mut State) {
-        let stored = if batch.entries.is_empty() {
-            Ok(())
-        } else if batch.changes {
-            match self.engine.store.commit(self.revision, &batch.entries).await {
-                Ok(revision) => {
-                    self.revision = revision;
-                    Ok(())
-                }
-                Err(error) => Err(error.to_string()),
-            }
-        } else {
-            self.engine.store.record(&batch.entries).await.map_err(|e| e.to_string())
-        };
-        match stored {
-            Ok(()) => {
-                if batch.changes {
-                    self.engine.snapshot.store(Arc::new(state.clone()));
-                    self.engine.changed.notify_one();
-                }
-                for (reply, outcome) in batch.replies {
-                    let _ = reply.send(outcome);
-                }
-                for done in batch.recorded {
-                    let _ = done.send(());
-                }
-            }
-            Err(why) => {
-                self.engine.break_down(&why);
-                *state = (*self.engine.snapshot.load_full()).clone();
-                for (reply, _) in batch.replies {
-                    let _ = reply.send(Err(Error::Internal("the store failed")));
-                }
-            }
-        }
-    }
-
-    async fn reset(&mut self, rows: Vec<Row>, state: &mut State) -> Result<(), String> {
-        let gone = state.rows().into_iter().map(|row| Change::Delete(row.key()));
-        let changes: Vec<Change> = gone.chain(rows.into_iter().map(Change::Put)).collect();
-        let mut fresh = State::default();
-        for change in &changes {
-            if let Change::Put(_) = change {
-                fresh.apply(change);
-            }
-        }
-        let changes = row_changes(&changes).ok_or("a row was not written")?;
-        let entry = Entry { record: b"{}".to_vec(), changes, ..Entry::default() };
-        self.revision =
-            self.engine.store.commit(self.revision, &[entry]).await.map_err(|e| e.to_string())?;
-        *state = fresh;
-        *self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted::default();
-        self.engine.snapshot.store(Arc::new(state.clone()));
-        Ok(())
-    }
-}
-
-fn of_system(command: Command) -> Call {
+/// A call of the server itself.
+pub fn of_system(command: Command) -> Call {
     Call {
         caller: Caller::System,
         on_behalf: None,
@@ -499,12 +320,14 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
     }
 }
 
-fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
+/// What is stored of a call.
+pub fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
     let record = serde_json::to_vec(event).ok()?;
     Some(Entry { record, terms: terms(event), changes: row_changes(changes)? })
 }
 
-fn row_changes(changes: &[Change]) -> Option<Vec<store::RowChange>> {
+/// Changes as the store takes them.
+pub fn row_changes(changes: &[Change]) -> Option<Vec<store::RowChange>> {
     changes.iter().map(row_change).collect()
 }
 

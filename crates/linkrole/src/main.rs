@@ -33,6 +33,7 @@ mod tls;
 mod vendors;
 mod witness;
 mod workload;
+mod writer;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -1,0 +1,300 @@
+//! The writer: runs calls one after the other on the state that the one before left, and has them stored.
+//!
+//! Two threads. One runs what waits in the queue and gathers it into a batch; the other stores one
+//! batch at a time with one sync, publishes the state after it, and only then answers. While a batch
+//! is on its way to the disk the next is gathered, on a state that nobody else sees. So no answer
+//! precedes its durability, nobody sees what may yet be lost, and the processor does not wait for the
+//! disk. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
+
+use crate::engine::{Engine, Job, Recording, entry, is_known, of_system, row_changes};
+use iam::access::Noted;
+use iam::caller::Call;
+use iam::command::Command;
+use iam::error::Error;
+use iam::output::Output;
+use iam::rows::{Change, Row};
+use iam::state::State;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use store::{Entry, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// Calls that one commit carries.
+const BATCH: usize = 512;
+
+type Reply = oneshot::Sender<Result<Output, Error>>;
+
+/// Starts the writer; it ends when it is told to stop, and then what it ran is stored.
+pub fn start<S: Store>(
+    engine: Arc<Engine<S>>,
+    jobs: mpsc::Receiver<Job>,
+    revision: store::Revision,
+) -> Result<JoinHandle<()>, String> {
+    let (out, batches) = mpsc::unbounded_channel();
+    let committer = Committer { engine: engine.clone(), batches, revision };
+    let committer = thread("committer", move || committer.run())?;
+    let state = (*engine.state()).clone();
+    let free = Arc::new(Semaphore::new(1));
+    let runner = Runner { engine, jobs, state, batch: Batch::default(), free, out };
+    thread("writer", move || {
+        runner.run();
+        let _ = committer.join();
+    })
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    let made = std::thread::Builder::new().name(name.into()).spawn(work);
+    made.map_err(|e| format!("cannot start the {name}: {e}"))
+}
+
+fn on_this_thread(work: impl Future<Output = ()>) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.map(|runtime| runtime.block_on(work)).is_ok()
+}
+
+/// Calls that were run: what is to be stored, who waits.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    replies: Vec<(Reply, Result<Output, Error>)>,
+    recorded: Vec<oneshot::Sender<()>>,
+    resets: Vec<oneshot::Sender<Result<(), String>>>,
+    changes: bool,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.replies.is_empty()
+            && self.recorded.is_empty()
+            && self.resets.is_empty()
+    }
+}
+
+/// A batch on its way: with the state after it, and the place of the one that is stored.
+struct Sent {
+    batch: Batch,
+    state: State,
+    _place: OwnedSemaphorePermit,
+}
+
+struct Runner<S> {
+    engine: Arc<Engine<S>>,
+    jobs: mpsc::Receiver<Job>,
+    /// After all that was run, stored or not.
+    state: State,
+    batch: Batch,
+    /// The place of the batch that is being stored.
+    free: Arc<Semaphore>,
+    out: mpsc::UnboundedSender<Sent>,
+}
+
+impl<S> Drop for Runner<S> {
+    /// A writer that panicked takes the server down with it: nothing could be written any more.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.engine.break_down("the writer panicked");
+        }
+    }
+}
+
+impl<S: Store> Runner<S> {
+    fn run(mut self) {
+        let engine = self.engine.clone();
+        if !on_this_thread(self.work()) {
+            engine.break_down("the writer has no runtime");
+        }
+    }
+
+    /// Works until it is told to stop. What waits is run first; then the batch goes, as soon as the
+    /// one before it is stored.
+    async fn work(&mut self) {
+        loop {
+            let free = self.free.clone();
+            tokio::select! {
+                biased;
+                job = self.jobs.recv(), if self.batch.entries.len() < BATCH => match job {
+                    None | Some(Job::Stop) => break,
+                    Some(job) => self.take_job(job),
+                },
+                Ok(place) = free.acquire_owned(), if !self.batch.is_empty() => self.send(place),
+            }
+        }
+        if let Ok(place) = self.free.clone().acquire_owned().await {
+            self.send(place);
+        }
+    }
+
+    fn send(&mut self, place: OwnedSemaphorePermit) {
+        let batch = std::mem::take(&mut self.batch);
+        let sent = Sent { batch, state: self.state.clone(), _place: place };
+        if self.out.send(sent).is_err() {
+            self.engine.break_down("the committer has ended");
+        }
+    }
+
+    fn take_job(&mut self, job: Job) {
+        match job {
+            Job::Call(call, reply) => self.take(&call, reply),
+            Job::Record(event, done) => {
+                self.engine.note(&event);
+                self.batch.entries.extend(entry(&event, &[]));
+                self.batch.recorded.push(done);
+            }
+            Job::RecordUses(done) => {
+                self.record_uses();
+                self.batch.recorded.push(done);
+            }
+            Job::Reset(rows, done) => self.reset(rows, done),
+            Job::Stop => {}
+        }
+    }
+
+    /// Runs one call on what the calls before it left. One that panics leaves the batch whole.
+    fn take(&mut self, call: &Call, reply: Reply) {
+        let batch = &mut self.batch;
+        if !self.engine.is_sound() {
+            let refusal = Error::Internal("the store is in doubt");
+            batch.replies.push((reply, Err(refusal)));
+            return;
+        }
+        let Some(handled) = self.engine.run_caught(&self.state, call) else {
+            batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
+            return;
+        };
+        let recorded = self.engine.recording() != Recording::Nothing;
+        let told = handled.outcome.is_ok() || is_known(&call.caller);
+        if (recorded && told) || !handled.changes.is_empty() {
+            let made = match recorded {
+                true => entry(&handled.event, &handled.changes),
+                false => row_changes(&handled.changes)
+                    .map(|changes| Entry { changes, ..Entry::default() }),
+            };
+            match made {
+                Some(entry) => {
+                    batch.entries.push(entry);
+                    self.engine.note(&handled.event);
+                }
+                None => {
+                    batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
+                    return;
+                }
+            }
+        }
+        batch.changes |= !handled.changes.is_empty();
+        self.state = handled.next;
+        batch.replies.push((reply, handled.outcome));
+    }
+
+    /// Stores what was used. All that stands before this entry in the trail was noted before it by this very
+    /// thread, so what a process loses is what stands behind the last such entry.
+    fn record_uses(&mut self) {
+        let noted = {
+            let mut noted = self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *noted)
+        };
+        if !noted.is_empty() {
+            let (reply, _) = oneshot::channel();
+            let command = Command::RecordUse { noted: Box::new(noted) };
+            self.take(&of_system(command), reply);
+        }
+    }
+
+    /// Takes every row away, and puts these in their place.
+    fn reset(&mut self, rows: Vec<Row>, done: oneshot::Sender<Result<(), String>>) {
+        let gone = self.state.rows().into_iter().map(|row| Change::Delete(row.key()));
+        let changes: Vec<Change> = gone.chain(rows.into_iter().map(Change::Put)).collect();
+        let Some(stored) = row_changes(&changes) else {
+            let _ = done.send(Err("a row was not written".to_owned()));
+            return;
+        };
+        let mut fresh = State::default();
+        for change in &changes {
+            if let Change::Put(_) = change {
+                fresh.apply(change);
+            }
+        }
+        let entry = Entry { record: b"{}".to_vec(), changes: stored, ..Entry::default() };
+        self.batch.entries.push(entry);
+        self.batch.changes = true;
+        self.batch.resets.push(done);
+        self.state = fresh;
+        *self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted::default();
+    }
+}
+
+struct Committer<S> {
+    engine: Arc<Engine<S>>,
+    batches: mpsc::UnboundedReceiver<Sent>,
+    revision: store::Revision,
+}
+
+impl<S> Drop for Committer<S> {
+    /// As of the runner.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.engine.break_down("the committer panicked");
+        }
+    }
+}
+
+impl<S: Store> Committer<S> {
+    fn run(mut self) {
+        let engine = self.engine.clone();
+        let work = async {
+            while let Some(sent) = self.batches.recv().await {
+                self.commit(sent).await;
+            }
+        };
+        if !on_this_thread(work) {
+            engine.break_down("the committer has no runtime");
+        }
+    }
+
+    /// Stores a batch, publishes the state, answers: in this order.
+    async fn commit(&mut self, sent: Sent) {
+        let Sent { batch, state, _place } = sent;
+        match self.store(&batch).await {
+            Ok(()) => {
+                if batch.changes {
+                    self.engine.snapshot.store(Arc::new(state));
+                    self.engine.changed.notify_one();
+                }
+                for (reply, outcome) in batch.replies {
+                    let _ = reply.send(outcome);
+                }
+                for done in batch.recorded {
+                    let _ = done.send(());
+                }
+                for done in batch.resets {
+                    let _ = done.send(Ok(()));
+                }
+            }
+            Err(why) => {
+                if self.engine.is_sound() {
+                    self.engine.break_down(&why);
+                }
+                for (reply, _) in batch.replies {
+                    let _ = reply.send(Err(Error::Internal("the store failed")));
+                }
+                for done in batch.resets {
+                    let _ = done.send(Err(why.clone()));
+                }
+            }
+        }
+    }
+
+    async fn store(&mut self, batch: &Batch) -> Result<(), String> {
+        if !self.engine.is_sound() {
+            // What was run here rests on what was not stored.
+            return Err("a batch before was not stored".to_owned());
+        }
+        if batch.changes {
+            let stored = self.engine.store.commit(self.revision, &batch.entries).await;
+            self.revision = stored.map_err(|e| e.to_string())?;
+        } else if !batch.entries.is_empty() {
+            self.engine.store.record(&batch.entries).await.map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+}
