@@ -74,5 +74,6 @@ clients! {
     service_in_python_in_memory: "test_python_service" on "dev";
     service_in_python_on_disk: "test_python_service" on "disk";
     scenarios_on_disk: "test_scenarios" on "disk";
+    demo_cloud_killed: "test_cloud_kill" on "disk";
     kill_at_random_moments: "test_kill" on "disk";
 }

@@ -5,6 +5,7 @@ use crate::disk::Disk;
 use crate::rpc::{self, Call, Fault, REGIONS};
 use sdk::{Credentials, Error, Role, Service};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,14 +28,18 @@ const TRIES: u32 = 5;
 /// A role of the service in an account, as it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// Its name for everybody.
+    /// Its name for everybody; empty as long as it is not known whether there is one.
     pub arn: String,
     /// Its name in its account.
     pub name: String,
     /// Its unique id; a role made again has another.
     pub id: String,
-    /// The principal in its trust.
-    pub principal: String,
+}
+
+impl From<Role> for Note {
+    fn from(Role { arn, name, id, .. }: Role) -> Self {
+        Self { arn, name, id }
+    }
 }
 
 /// The service, as it deals with its roles.
@@ -42,24 +47,49 @@ pub struct Note {
 pub struct Linked {
     service: Arc<Service>,
     disk: Disk,
+    /// The name of each role, by its principal.
+    names: Arc<BTreeMap<String, String>>,
     sessions: Arc<Mutex<Sessions>>,
 }
 
 impl Linked {
-    /// For one service, which notes its roles on this disk.
-    pub fn new(service: Arc<Service>, disk: Disk) -> Self {
-        Self { service, disk, sessions: Arc::default() }
+    /// For one service, which notes the roles of its manifest on this disk.
+    pub fn new(service: Arc<Service>, disk: Disk, manifest: &Value) -> Self {
+        let roles = manifest.get("role").and_then(Value::as_array);
+        let text = |role: &Value, name: &str| role.get(name)?.as_str().map(str::to_owned);
+        let named = |role: &Value| {
+            let name = format!("AliyunServiceRoleFor{}", text(role, "name")?);
+            Some((text(role, "principal")?, name))
+        };
+        let names = Arc::new(roles.into_iter().flatten().filter_map(named).collect());
+        Self { service, disk, names, sessions: Arc::default() }
     }
 
     /// Has a role made in the caller's name, unless it is there, and notes it.
     ///
     /// Errors: the caller may not have it made; then nothing is.
     pub async fn enable(&self, call: &Call, principal: &str) -> Result<Note, Fault> {
-        let role = self.service.ensure(&call.caller, principal, None).await;
-        let Role { arn, name, id, .. } = role.map_err(|error| not_made(error, principal))?;
-        let note = Note { arn, name, id, principal: principal.to_owned() };
-        self.disk.put(&call.account, ROLES, principal, &note).await?;
-        Ok(note)
+        let account = call.account.as_str();
+        // Before the role is made, so that a start after a crash looks for it.
+        let is_new = self.noted(account, principal).await?.is_none();
+        if is_new {
+            let name = self.names.get(principal).cloned().unwrap_or_default();
+            let note = Note { arn: String::new(), name, id: String::new() };
+            self.disk.put(account, ROLES, principal, &note).await?;
+        }
+        match self.service.ensure(&call.caller, principal, None).await {
+            Ok(role) => {
+                let note = Note::from(role);
+                self.disk.put(account, ROLES, principal, &note).await?;
+                Ok(note)
+            }
+            Err(error) => {
+                if is_new && error.is("AccessDenied") {
+                    self.disk.remove(account, ROLES, principal).await?;
+                }
+                Err(not_made(error, principal))
+            }
+        }
     }
 
     /// Has a role made unless it is there, and tells of its uses before they begin; the last of them
@@ -128,7 +158,8 @@ impl Linked {
     /// answers whether the role is there.
     pub async fn told(&self, account: &str, principal: &str, uses: &[Use]) -> Result<bool, Fault> {
         let Some(note) = self.noted(account, principal).await? else { return Ok(false) };
-        let list = match self.service.list_usage(account, &note.id).await {
+        // By its name: what a crash cut off may have been the making of another.
+        let list = match self.service.list_usage(account, &note.name).await {
             Err(error) if error.is("NoSuchEntity") => {
                 if !uses.is_empty() {
                     crate::log(&format!("{} is gone; what needs it in {account} rests", note.name));
@@ -137,6 +168,8 @@ impl Linked {
             }
             list => list?,
         };
+        let note = Note::from(list.role.clone());
+        self.disk.put(account, ROLES, principal, &note).await?;
         for region in REGIONS {
             let here = uses.iter().filter(|(of, _)| of == region).map(|(_, name)| name.clone());
             let here: BTreeSet<String> = here.collect();
@@ -160,7 +193,7 @@ impl Linked {
     /// Whether the noted role of an account is still there.
     pub async fn is_there(&self, account: &str, principal: &str) -> Result<bool, Fault> {
         let Some(note) = self.noted(account, principal).await? else { return Ok(false) };
-        match self.service.list_usage(account, &note.id).await {
+        match self.service.list_usage(account, &note.name).await {
             Err(error) if error.is("NoSuchEntity") => Ok(false),
             list => Ok(list.map(|_| true)?),
         }
@@ -188,8 +221,9 @@ impl Linked {
             );
             Fault::new(404, "EntityNotExist.Role", &text)
         };
-        let Some(note) = self.noted(account, principal).await? else {
-            return Err(missing(""));
+        let noted = self.noted(account, principal).await?;
+        let Some(note) = noted.filter(|note| !note.arn.is_empty()) else {
+            return Err(missing(self.names.get(principal).map_or("", String::as_str)));
         };
         let key = (note.id.clone(), session_name.to_owned());
         if let Some((session, since)) = self.sessions().get(&key)
@@ -222,7 +256,7 @@ impl Linked {
     pub async fn retire(&self, account: &str, principal: &str) -> Result<(), Fault> {
         let Some(note) = self.noted(account, principal).await? else { return Ok(()) };
         self.sessions().retain(|(role, _), _| *role != note.id);
-        match self.service.retire(account, &note.id).await {
+        match self.service.retire(account, &note.name).await {
             Ok(_) => {}
             Err(error) if error.is("NoSuchEntity") => {}
             Err(error) => return Err(error.into()),

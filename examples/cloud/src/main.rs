@@ -91,7 +91,7 @@ async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> 
     if name.starts_with("aws-") {
         return aws::start(&name, service, disk, peers, listener).await;
     }
-    let linked = Linked::new(service.clone(), disk.clone());
+    let linked = Linked::new(service.clone(), disk.clone(), &manifest);
     let front = Front { service, disk: disk.clone() };
     let ready = format!("ready http://{address}");
     let told = |fault: Fault| format!("{}: {}", fault.code, fault.message);

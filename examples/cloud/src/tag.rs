@@ -1,7 +1,8 @@
 //! Tag: tags servers and databases in their services, with its service-linked role and the session
 //! name `tag_operate`.
 //!
-//! Switching creator tags on creates the role; switching them off lets it go. Whether they are on is
+//! Switching creator tags on creates the role; switching them off lets it go, for which the vendor
+//! wants a support ticket. Whether they are on is
 //! on disk before an answer leaves; an end that a crash cut off is done at the next start.
 
 use crate::disk::Disk;

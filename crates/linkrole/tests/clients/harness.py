@@ -63,8 +63,8 @@ class Server:
             assert done.returncode == 0, done.stderr
         self.start()
 
-    def start(self):
-        listen = ["--listen", "127.0.0.1:0"]
+    def start(self, listen="127.0.0.1:0"):
+        listen = ["--listen", listen]
         if self.kind == "dev":
             command = [BINARY, "dev", *listen, *self.args]
         else:

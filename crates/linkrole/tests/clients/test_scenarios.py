@@ -41,14 +41,34 @@ class Scenarios(unittest.TestCase):
         self.holds("aws", between=kill)
 
 
+class Driver(unittest.TestCase):
+    """A step that does not hold is noticed, whatever it says."""
+
+    def test_what_does_not_hold_is_told(self):
+        scenario = object.__new__(Scenario)
+        scenario.kept = {"name": "a"}
+        answer = {"Code": "X", "n": 1, "list": [{"k": "a", "text": '{"deep": ["b"]}'}]}
+        for step, error, holds in (
+                ({"error": "X"}, "X", True), ({"error": "X"}, "Y", False), ({"error": "X"}, None, False),
+                ({}, "X", False), ({}, None, True),
+                ({"expect": {"n": 1}}, None, True), ({"expect": {"n": 2}}, None, False),
+                ({"expect": {"m": 1}}, None, False), ({"expect": {"list.#": 1}}, None, True),
+                ({"expect": {"list[k={{name}}].text.deep.0": "b"}}, None, True),
+                ({"expect": {"list[k=c].text": "b"}}, None, False),
+                ({"holds": {"list": "deep"}}, None, True), ({"holds": {"list": ["deep", "c"]}}, None, False),
+                ({"lacks": {"list": "c"}}, None, True), ({"lacks": {"list": "deep"}}, None, False)):
+            with self.subTest(step=step, error=error):
+                self.assertEqual(scenario.wrong(step, error, answer) is None, holds)
+
+
 class Demo(unittest.TestCase):
     def run_demo(self, *args):
         return subprocess.run([BINARY, "demo", *args], capture_output=True, text=True,
                               env={**os.environ, "NO_COLOR": "1"})
 
-    def test_every_scenario_is_told_and_holds(self):
+    def test_every_story_is_told_and_holds(self):
         program()
-        for name in names():
+        for name in ["backup", *names()]:
             with self.subTest(name):
                 done = self.run_demo(name)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
