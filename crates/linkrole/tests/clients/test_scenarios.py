@@ -9,10 +9,10 @@ from scenario import Scenario, names, program
 
 
 class Scenarios(unittest.TestCase):
-    def holds(self, name, **how):
+    def holds(self, name):
         scenario = Scenario(name)
         self.addCleanup(scenario.cloud.server.folder.cleanup)
-        scenario.run(**how)
+        scenario.run()
         scenario.cloud.stop()
 
     def test_feature_49_cloud_config(self):
@@ -31,14 +31,7 @@ class Scenarios(unittest.TestCase):
         self.holds("mss")
 
     def test_feature_54_aws_procedures_and_indirect_permissions(self):
-        def kill(cloud, number):
-            """kill -9 of a service before each step, one after the other: what they do must not depend on any."""
-            running = list(cloud.running.values())
-            process = running[number % len(running)]
-            process.kill()
-            process.start()
-
-        self.holds("aws", between=kill)
+        self.holds("aws")
 
 
 class Driver(unittest.TestCase):
