@@ -423,6 +423,7 @@ pub enum Command {
         principal: String,
         suffix: Option<Suffix>,
     },
+    IdentifyCaller,
     AuthorizeRequest(Box<Question>),
     RegisterUsage {
         target: LinkedTarget,
@@ -540,7 +541,7 @@ impl Command {
     /// The row of the operation table that this command belongs to.
     pub fn operation(&self) -> Operation {
         operation_of!(self:
-            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
+            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess IdentifyCaller;
             AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms ImportServicePolicy SettleNotice;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription

@@ -29,6 +29,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Calls that may wait for the writer.
 const QUEUE: usize = 4_096;
+/// Uses that are older than this before the last one, in milliseconds, were stored, many times over.
+const USES_STORED_WITHIN_MS: i64 = 60_000;
+
 type Reply = oneshot::Sender<Result<Output, Error>>;
 
 /// What the writer is given to do.
@@ -289,16 +292,23 @@ pub fn of_system(command: Command) -> Call {
 }
 
 /// What was used and not stored before the last process ended, as far as the trail tells: reads that were allowed
-/// are not in it.
+/// are not in it. It is read back to where uses were stored last, or to what must have been.
 async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
     let mut noted = Noted::default();
+    let mut newest_ms = None;
     let mut from = u64::MAX;
     loop {
         let query = EntryQuery::backwards(from, 500);
         let page = store.entries(&query).await.map_err(|e| e.to_string())?;
         for stored in &page.entries {
             let Ok(event) = serde_json::from_slice::<Event>(&stored.record) else { continue };
-            if event.operation == Operation::RecordUse.facts().name {
+            // Work of the server itself is no use, and may come long after the last one.
+            if event.actor.kind != "System" {
+                newest_ms = newest_ms.or(Some(event.at_ms));
+            }
+            let is_stored =
+                newest_ms.is_some_and(|newest| event.at_ms < newest - USES_STORED_WITHIN_MS);
+            if is_stored || event.operation == Operation::RecordUse.facts().name {
                 return Ok(noted);
             }
             noted.note(&event);

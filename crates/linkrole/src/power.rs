@@ -13,7 +13,7 @@ use iam::output::Output;
 use iam::rows::{Change, Row};
 use iam::seal::Keyring;
 use iam::state::State;
-use iam::text::{AccountId, KeyId, Path, UserName};
+use iam::text::{AccountId, KeyId, Namespace, Path, PrincipalId, UserName};
 use policy::Dialect;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -227,6 +227,27 @@ fn atk_h12_on_a_full_disk_nothing_changes_that_is_not_recorded() {
         assert_eq!(after, recorded(disk.crash(None)).await, "each change has its entry");
         assert!(answered.is_subset(&after), "what was answered is there");
         assert!(after.len() <= answered.len() + 1, "and at most the one that was under way");
+        node.end().await;
+    });
+}
+
+#[test]
+fn row_33_uses_that_were_not_stored_are_read_again_out_of_the_trail() {
+    block_on(async {
+        let disk = Disk::new();
+        let node = Node::start(&disk).await;
+        node.create("first").await.unwrap();
+        let root = PrincipalId::parse(node.account.as_str()).unwrap();
+        let iam = Namespace::parse("iam").unwrap();
+        let seen = |state: &State| state.access(&root, &iam).is_some();
+        let store = Embedded::open_on(disk.crash(None)).unwrap();
+        let clock = Arc::new(Clock::system());
+        let (engine, writer) = Engine::start(store, keyring(), clock).await.unwrap();
+        assert!(!seen(&engine.state()), "nothing was stored before the power went");
+        engine.record_uses().await;
+        assert!(seen(&engine.state()));
+        engine.stop().await;
+        writer.join().unwrap();
         node.end().await;
     });
 }

@@ -307,6 +307,10 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
                 ..Command::EnsureServiceLinkedRole { principal, suffix }.into()
             }
         }
+        "/v1/caller" => {
+            let OnlyForwarded { forwarded } = read(body)?;
+            Native { forwarded: Some(forwarded), ..Command::IdentifyCaller.into() }
+        }
         "/v1/forward-access" => {
             let OnlyForwarded { forwarded } = read(body)?;
             Native { forwarded: Some(forwarded), ..Command::ForwardAccess.into() }
@@ -410,6 +414,7 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 const PATHS: &[&str] = &[
     "/v1/authorize",
+    "/v1/caller",
     "/v1/forward-access",
     "/v1/slr/ensure",
     "/v1/slr/introduce",

@@ -1,10 +1,16 @@
-//! The demo cloud: small real services of Alibaba Cloud's kind, each a process of its own.
+//! The demo cloud: small real services of Alibaba Cloud's and of AWS's kind, each a process of its own.
 //!
 //! `example-cloud SERVICE` serves one of them, on its own data. Who may do what, linkrole decides;
 //! what the services do with a tenant's resources they do with their service-linked roles. This
 //! file starts a service; `rpc` is the front they share, `disk` what they keep, `linked` what they
-//! do about their roles; each service has a file of its own.
+//! do about their roles; each service has a file of its own. Those of AWS's kind share `aws`.
 
+mod aws;
+mod aws_ec2;
+mod aws_kinesis;
+mod aws_logs;
+mod aws_rds;
+mod aws_sns;
 mod config;
 mod directory;
 mod disk;
@@ -63,9 +69,10 @@ fn log(text: &str) {
 
 async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let name = arguments.next().unwrap_or_default();
-    let known: Vec<&str> = SERVICES.iter().map(|(name, _)| *name).collect();
+    let all = || SERVICES.iter().chain(&aws::SERVICES);
+    let known: Vec<&str> = all().map(|(name, _)| *name).collect();
     let usage = format!("{USAGE} {}", known.join(", "));
-    let manifest = SERVICES.iter().find(|(known, _)| *known == name);
+    let manifest = all().find(|(known, _)| *known == name);
     let (_, manifest) = manifest.ok_or_else(|| format!("found `{name}`; {usage}"))?;
     let flags = flags(arguments)?;
     let flag = |name: &str| flags.get(name).map(String::as_str);
@@ -81,6 +88,9 @@ async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> 
     let service = Service::open(linkrole, &data.join("credentials.json"), token, &manifest).await;
     let service = Arc::new(service.map_err(|e| e.to_string())?);
     let peers = peers(flag("--peers").unwrap_or_default())?;
+    if name.starts_with("aws-") {
+        return aws::start(&name, service, disk, peers, listener).await;
+    }
     let linked = Linked::new(service.clone(), disk.clone(), &manifest);
     let front = Front { service, disk: disk.clone() };
     let ready = format!("ready http://{address}");
@@ -178,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_manifest_reads_and_gets_its_real_host() {
-        for (name, text) in SERVICES {
+        for (name, text) in SERVICES.iter().chain(&aws::SERVICES) {
             let manifest = with_host(text, "127.0.0.1:9200").unwrap();
             assert_eq!(manifest.get("hosts").unwrap(), &json!(["127.0.0.1:9200"]), "{name}");
         }

@@ -14,9 +14,12 @@ import subprocess
 import time
 import tomllib
 
+import boto3
 from alibabacloud_tea_openapi import models as openapi
 from alibabacloud_tea_openapi.client import Client
 from alibabacloud_tea_util.models import RuntimeOptions
+from botocore import xform_name
+from botocore.exceptions import ClientError
 from Tea.exceptions import TeaException
 
 from harness import BINARY, Keys, Server
@@ -74,6 +77,8 @@ class Process:
 class Cloud:
     """linkrole on disk, an account of the Alibaba dialect with its users, and the services of a scenario."""
 
+    dialect = "alibaba"
+
     def __init__(self, services, users=()):
         self.program = program()
         # Reads are recorded, so that the trail shows what the roles read.
@@ -81,7 +86,7 @@ class Cloud:
         self.running = {}
         for name in services:
             self.running[name] = Process(self, name)
-        made = self.server.must("/v1/accounts/create", {"dialect": "alibaba"})
+        made = self.server.must("/v1/accounts/create", {"dialect": self.dialect})
         self.account = made["account"]
         self.identities = {"root": Keys(made["access_key_id"], made["secret_access_key"])}
         for name, process in self.running.items():
@@ -143,6 +148,46 @@ class Cloud:
         self.server.stop()
 
 
+class Aws(Cloud):
+    """The same of AWS's kind: calls of IAM and STS go through the aws command line, all others through boto3."""
+
+    dialect = "aws"
+
+    def user(self, name, allow=(), policies=()):
+        self.must("root", "aws-iam", "CreateUser", UserName=name)
+        if allow:
+            document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in allow]}
+            self.must("root", "aws-iam", "PutUserPolicy", UserName=name, PolicyName=name,
+                      PolicyDocument=json.dumps(document))
+        for policy in policies:
+            self.must("root", "aws-iam", "AttachUserPolicy", UserName=name,
+                      PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
+        self.identify(name, self.must("root", "aws-iam", "CreateAccessKey", UserName=name))
+
+    def identify(self, name, answer):
+        self.identities[name] = Keys.of(answer.get("Credentials") or answer["AccessKey"])
+
+    def call(self, who, service, action, given):
+        keys, name = self.identities[who], SERVICES[service]["aws"]["name"]
+        if service in self.running:
+            endpoint = "http://" + self.running[service].host
+            client = boto3.client(name, endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=keys.key,
+                                  aws_secret_access_key=keys.secret, aws_session_token=keys.token)
+            try:
+                answer = client._make_api_call(action, given)
+            except ClientError as error:
+                return error.response["Error"]["Code"], error.response["Error"]
+            answer.pop("ResponseMetadata")
+            return None, json.loads(json.dumps(answer, default=str))
+        code, out, complaint = self.server.aws(name, xform_name(action, "-"), "--cli-input-json", json.dumps(given),
+                                               "--output", "json", "--region", "us-east-1", keys=keys)
+        if code == 0:
+            return None, json.loads(out or "{}")
+        told = re.search(r"An error occurred \((\w+)\) when calling the \w+ operation: (.*)", complaint, re.S)
+        assert told, complaint
+        return told[1], {"Code": told[1], "Message": told[2]}
+
+
 def product(listed, config, action, given):
     """The call through the product's own client; none where there is none or it does not know the operation."""
     if "python" not in listed:
@@ -173,7 +218,8 @@ class Scenario:
 
     def __init__(self, name):
         self.told = tomllib.loads((CORPUS / f"{name}.toml").read_text())
-        self.cloud = Cloud(self.told["services"], self.told.get("user", ()))
+        kind = {"alibaba": Cloud, "aws": Aws}[self.told.get("dialect", "alibaba")]
+        self.cloud = kind(self.told["services"], self.told.get("user", ()))
         self.kept = {"account": self.cloud.account}
 
     def run(self, between=lambda cloud, number: None):

@@ -30,6 +30,9 @@ class Scenarios(unittest.TestCase):
     def test_feature_53_managed_security_service(self):
         self.holds("mss")
 
+    def test_feature_54_aws_procedures_and_indirect_permissions(self):
+        self.holds("aws")
+
 
 class Driver(unittest.TestCase):
     """A step that does not hold is noticed, whatever it says."""

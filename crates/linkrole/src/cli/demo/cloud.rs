@@ -1,12 +1,14 @@
-//! The cloud that a scenario plays in: an account of the Alibaba dialect, its users, and the services
+//! The cloud that a scenario plays in: an account of its dialect, its users, and the services
 //! as processes; calls are signed with our own client. Not here: what is called (`scenario`).
 
+use super::aws::{self, Protocol};
 use super::scenario::{Scenario, User};
 use super::story::{Stage, client, credentials, post, program};
 use crate::cli::output;
+use policy::{Dialect, name};
 use sdk::{Client, Credentials, Secret};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -26,12 +28,15 @@ struct Listed {
     /// The services that it calls.
     #[serde(default)]
     peers: Vec<String>,
+    /// How it is spoken to, if it is one of AWS's kind.
+    aws: Option<Protocol>,
 }
 
 /// Everything that runs.
 pub struct Cloud {
     /// The account.
     pub account: String,
+    dialect: Dialect,
     listed: BTreeMap<String, Listed>,
     /// Where the started services are.
     addresses: BTreeMap<String, String>,
@@ -70,11 +75,12 @@ impl Cloud {
             let at = stage.service(name, principal, command, &["--peers", &peers]).await?;
             addresses.insert(name.clone(), at);
         }
-        let ask = json!({ "dialect": "alibaba" });
+        let ask = json!({ "dialect": scenario.dialect });
         let made = post(&stage.operator, "/v1/accounts/create", ask).await?;
         let identities = BTreeMap::from([("root".to_owned(), credentials(&made))]);
         let account = output::text(&made, "/account");
-        let mut cloud = Self { account, listed, addresses, identities, stage };
+        let dialect = scenario.dialect;
+        let mut cloud = Self { account, dialect, listed, addresses, identities, stage };
         for name in &scenario.services {
             let path = cloud.stage.here.join(name).join("credentials.json");
             let own = Credentials::load(&path).map_err(|e| e.to_string())?;
@@ -95,12 +101,45 @@ impl Cloud {
     /// Makes a user with its policies and an access key.
     async fn user(&mut self, user: &User) -> Result<(), String> {
         let name = user.name.as_str();
+        let mut statements = user.allow.clone();
+        for statement in &mut statements {
+            statement.entry("Effect").or_insert_with(|| json!("Allow"));
+        }
         self.must("CreateUser", json!({ "UserName": name })).await?;
+        match self.dialect {
+            Dialect::Aws => self.grant_in_aws(user, statements).await?,
+            Dialect::Alibaba => self.grant_in_ram(user, statements).await?,
+        }
+        let made = self.must("CreateAccessKey", json!({ "UserName": name })).await?;
+        self.identify(name, &made)
+    }
+
+    async fn grant_in_aws(
+        &self,
+        user: &User,
+        statements: Vec<Map<String, Value>>,
+    ) -> Result<(), String> {
+        let who = user.name.as_str();
+        if !statements.is_empty() {
+            let document = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+            let put = json!({ "UserName": who, "PolicyName": who, "PolicyDocument": document });
+            self.must("PutUserPolicy", put).await?;
+        }
+        for policy in &user.policies {
+            let owner = name::system_owner(Dialect::Aws);
+            let arn = name::policy(Dialect::Aws, owner, "/", policy);
+            self.must("AttachUserPolicy", json!({ "UserName": who, "PolicyArn": arn })).await?;
+        }
+        Ok(())
+    }
+
+    async fn grant_in_ram(
+        &self,
+        user: &User,
+        statements: Vec<Map<String, Value>>,
+    ) -> Result<(), String> {
+        let name = user.name.as_str();
         if !user.allow.is_empty() {
-            let mut statements = user.allow.clone();
-            for statement in &mut statements {
-                statement.insert("Effect".to_owned(), json!("Allow"));
-            }
             let document = json!({ "Version": "1", "Statement": statements });
             let made = json!({ "PolicyName": name, "PolicyDocument": document });
             self.must("CreatePolicy", made).await?;
@@ -112,13 +151,16 @@ impl Cloud {
             let ask = json!({ "UserName": name, "PolicyType": kind, "PolicyName": policy });
             self.must("AttachPolicyToUser", ask).await?;
         }
-        let made = self.must("CreateAccessKey", json!({ "UserName": name })).await?;
-        self.identify(name, &made)
+        Ok(())
     }
 
-    /// An operation of RAM by the account's root, which must succeed.
+    /// An operation of RAM or IAM by the account's root, which must succeed.
     async fn must(&self, action: &str, with: Value) -> Result<Value, String> {
-        let said = self.call("root", "ram", action, &with).await?;
+        let at = match self.dialect {
+            Dialect::Alibaba => "ram",
+            Dialect::Aws => "aws-iam",
+        };
+        let said = self.call("root", at, action, &with).await?;
         match said.error {
             None => Ok(said.body),
             Some(_) => Err(format!("{action}: {}", said.body)),
@@ -142,6 +184,10 @@ impl Cloud {
             (None, None) => self.stage.server.clone(),
             (None, Some(_)) => return Err(format!("`{service}` does not run")),
         };
+        if let Some(protocol) = &entry.aws {
+            let server = server.with(keys.clone());
+            return aws::call(&server, protocol, &entry.version, action, with).await;
+        }
         let mut params = Vec::new();
         flat("", with, &mut params);
         let params: Vec<(&str, &str)> =
@@ -158,10 +204,15 @@ impl Cloud {
     pub fn identify(&mut self, name: &str, answer: &Value) -> Result<(), String> {
         let made = answer.get("Credentials").or_else(|| answer.get("AccessKey"));
         let made = made.ok_or_else(|| format!("no credentials for `{name}` in {answer}"))?;
-        let token = made.get("SecurityToken").and_then(Value::as_str);
+        // Each cloud has its names for the secret parts.
+        let (secret, token) = match made.get("AccessKeySecret") {
+            Some(_) => ("/AccessKeySecret", "SecurityToken"),
+            None => ("/SecretAccessKey", "SessionToken"),
+        };
+        let token = made.get(token).and_then(Value::as_str);
         let keys = Credentials {
             access_key_id: output::text(made, "/AccessKeyId"),
-            secret_access_key: Secret::new(output::text(made, "/AccessKeySecret")),
+            secret_access_key: Secret::new(output::text(made, secret)),
             session_token: token.map(|token| Secret::new(token.to_owned())),
         };
         self.identities.insert(name.to_owned(), keys);

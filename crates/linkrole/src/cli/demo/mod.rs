@@ -3,6 +3,7 @@
 //! `backup` is a story in Rust; all others are scenario files (`corpus/scenario`), which the tests run
 //! with the vendor's clients. A story ends well only if every step held.
 
+mod aws;
 mod backup;
 mod cloud;
 mod scenario;

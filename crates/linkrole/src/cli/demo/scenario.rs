@@ -4,13 +4,15 @@
 use super::cloud::{Cloud, Said};
 use super::story::Story;
 use crate::cli::output;
+use policy::Dialect;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The scenarios, by the name under which they are told.
-pub const FILES: [(&str, &str); 5] = [
+pub const FILES: [(&str, &str); 6] = [
+    ("aws", include_str!("../../../../../corpus/scenario/aws.toml")),
     ("config", include_str!("../../../../../corpus/scenario/config.toml")),
     ("kms", include_str!("../../../../../corpus/scenario/kms.toml")),
     ("mss", include_str!("../../../../../corpus/scenario/mss.toml")),
@@ -27,6 +29,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Scenario {
     title: String,
     intro: String,
+    /// Whose account it plays in.
+    #[serde(default = "alibaba")]
+    pub dialect: Dialect,
     /// The services that run, in the order in which they start.
     pub services: Vec<String>,
     /// The users that are there from the start.
@@ -36,13 +41,17 @@ pub struct Scenario {
     steps: Vec<Step>,
 }
 
+fn alibaba() -> Dialect {
+    Dialect::Alibaba
+}
+
 /// A user of the account.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// Her name.
     pub name: String,
-    /// The statements of a policy of her own; `Effect` is Allow.
+    /// The statements of a policy of her own; `Effect` is Allow unless a statement says otherwise.
     #[serde(default)]
     pub allow: Vec<Map<String, Value>>,
     /// The system policies attached to her.
