@@ -71,7 +71,7 @@ class Notes:
         """Has linkrole decide about the caller's request, each time anew, and does it."""
         asked = {"forwarded": forwarded, "action": f"notes:{operation}"}
         # Whose the notes are is known once linkrole has proved the caller; then the whole name is asked about.
-        account = self.linkrole("IdentifyCaller", forwarded=forwarded)["account"]
+        account = self.linkrole("AuthorizeRequest", **asked)["caller"]["account"]
         if account is None:
             raise Refused(403, "AccessDenied", "The caller has no account, so no notes.")
         decided = self.linkrole("AuthorizeRequest", **asked, resource=arn(account, name or "*"), account=account)

@@ -598,7 +598,6 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListServices
         | C::GetServiceTerms
         | C::ForwardAccess
-        | C::IdentifyCaller
         | C::ListAccounts
         | C::ReadTrail
         | C::RecordUse { .. }

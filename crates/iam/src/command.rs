@@ -423,7 +423,6 @@ pub enum Command {
         principal: String,
         suffix: Option<Suffix>,
     },
-    IdentifyCaller,
     AuthorizeRequest(Box<Question>),
     RegisterUsage {
         target: LinkedTarget,
@@ -541,7 +540,7 @@ impl Command {
     /// The row of the operation table that this command belongs to.
     pub fn operation(&self) -> Operation {
         operation_of!(self:
-            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess IdentifyCaller;
+            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
             AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms ImportServicePolicy SettleNotice;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription

@@ -97,7 +97,6 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         C::EnsureServiceLinkedRole { .. }
         | C::IntroduceServiceLinkedRole { .. }
         | C::ForwardAccess
-        | C::IdentifyCaller
         | C::AuthorizeRequest(_)
         | C::RegisterUsage { .. }
         | C::DeregisterUsage { .. }
@@ -128,7 +127,6 @@ fn run_for_service(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output
         C::IntroduceServiceLinkedRole { account, principal } => {
             linked::introduce(tx, service, account, principal)
         }
-        C::IdentifyCaller => Ok(Output::Caller(on_behalf(tx, call)?.view())),
         C::ForwardAccess => {
             let on_behalf = on_behalf(tx, call)?;
             session::forward(tx, service, &on_behalf)

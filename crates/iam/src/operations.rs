@@ -241,7 +241,6 @@ operations! {
     EnsureServiceLinkedRole             Linkrole Write Role OwnService;
     IntroduceServiceLinkedRole          Linkrole Write Role OwnService;
     ForwardAccess                       Linkrole Mint  None OwnService;
-    IdentifyCaller                      Linkrole Read  None OwnService;
     AuthorizeRequest                    Linkrole Read  None OwnService;
     RegisterUsage                       Linkrole Write Role OwnService;
     DeregisterUsage                     Linkrole Write Role OwnService;

@@ -550,9 +550,6 @@ mod tests {
                             "versions": { "local-1": 7 },
                             "last_session_end": null,
                         }),
-                        "/v1/caller" => json!({
-                            "arn": "x", "id": "y", "account": "123456789012", "kind": "user",
-                        }),
                         "/v1/authorize" => json!({
                             "allowed": false, "message": "no", "decision": "ImplicitDeny",
                             "caller": {

@@ -307,10 +307,6 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
                 ..Command::EnsureServiceLinkedRole { principal, suffix }.into()
             }
         }
-        "/v1/caller" => {
-            let OnlyForwarded { forwarded } = read(body)?;
-            Native { forwarded: Some(forwarded), ..Command::IdentifyCaller.into() }
-        }
         "/v1/forward-access" => {
             let OnlyForwarded { forwarded } = read(body)?;
             Native { forwarded: Some(forwarded), ..Command::ForwardAccess.into() }
@@ -414,7 +410,6 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 const PATHS: &[&str] = &[
     "/v1/authorize",
-    "/v1/caller",
     "/v1/forward-access",
     "/v1/slr/ensure",
     "/v1/slr/introduce",

@@ -237,7 +237,6 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             C::IntroduceServiceLinkedRole { account: t(A), principal: BACKUP.into() }
         }
         O::ForwardAccess => C::ForwardAccess,
-        O::IdentifyCaller => C::IdentifyCaller,
         O::GetServiceTerms => C::GetServiceTerms,
         O::UpdateServiceTerms => C::UpdateServiceTerms(TermsChange {
             holds_updates: Some(true),

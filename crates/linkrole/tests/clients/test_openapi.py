@@ -182,8 +182,6 @@ class Described(Case):
         denied = self.ask("AuthorizeRequest", keys, {"forwarded": nobody, **ask})
         self.assertEqual((denied["allowed"], denied["decision"]), (False, "ImplicitDeny"), denied)
         self.drive("ForwardAccess", keys, forwarded=self.forwarded())
-        caller = self.drive("IdentifyCaller", keys, forwarded=self.forwarded())
-        self.assertEqual((caller["account"], caller["kind"]), (self.account, "user"))
 
     def update(self, keys):
         """A new manifest, with a role that is introduced where the first one is."""

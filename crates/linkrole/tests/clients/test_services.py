@@ -217,13 +217,9 @@ class Terms(Case):
         self.assertEqual([a["invoked_by"] for a in mine], [self.principal])
         # Only for a request that was made to this service, and only where it declares something.
         elsewhere = self.server.forwarded(user, other, f"{other}.local")
-        for path in ("/v1/forward-access", "/v1/caller"):
-            status, answer = self.server.native(self.keys, path, {"forwarded": elsewhere})
-            self.assertEqual(status, 403, answer)
-        # Who made it is told to whom it was made, and asked of no policy.
-        status, answer = self.server.native(storage, "/v1/caller", {"forwarded": elsewhere})
-        self.assertEqual((status, answer["arn"].endswith(f":user/{who}"), answer["account"]),
-                         (200, True, self.account), answer)
+        status, answer = self.server.native(self.keys, "/v1/forward-access",
+                                            {"forwarded": elsewhere})
+        self.assertEqual(status, 403, answer)
         status, answer = self.server.native(storage, "/v1/forward-access",
                                             {"forwarded": elsewhere})
         self.assertEqual((status, answer["error"]["code"]), (400, "ValidationError"), answer)
