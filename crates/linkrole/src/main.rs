@@ -9,6 +9,7 @@ mod callbacks;
 mod checkpoint;
 mod cli;
 mod clock;
+mod console;
 mod engine;
 mod inject;
 mod issuers;
