@@ -12,34 +12,53 @@ const PAGE: &str = "docs/explanation/performance.md";
 const USAGE: &str = "\
 usage: cargo xtask bench NAME
 
-  policy    decisions under policies, beside other engines";
+  policy    decisions under policies, beside other engines
+  trail     what the trail adds to AssumeRole, and how fast it is searched";
 
 /// Runs one benchmark.
 pub fn run(root: &Path, name: &str) -> Result<(), String> {
     match name {
         "policy" => policy(root),
+        "trail" => trail(root),
         _ => Err(USAGE.to_owned()),
     }
 }
 
 fn policy(root: &Path) -> Result<(), String> {
     let bench = root.join("bench");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--target-dir", "target"])
-        .current_dir(&bench)
-        .status()
-        .map_err(|error| format!("cargo could not be started: {error}"))?;
-    if !status.success() {
-        return Err("the bench does not build".to_owned());
-    }
+    build(&bench)?;
     let program = bench.join("target/release/linkrole-bench");
     let pinned = text_of("taskset", &["--version"]).is_some();
     let report = stream(&mut pinned_command(&program, pinned))?;
+    record(root, "cargo xtask bench policy", &machine(pinned), &report)
+}
+
+/// Server and clients of this one share the machine, so it has all cores.
+fn trail(root: &Path) -> Result<(), String> {
+    build(root)?;
+    let mut command = Command::new(root.join("target/release/linkrole"));
+    command.args(["bench", "trail", "--dir"]).arg(root.join("target"));
+    let report = stream(&mut command)?;
+    record(root, "cargo xtask bench trail", &machine(false), &report)
+}
+
+/// Builds what is measured in a workspace.
+fn build(workspace: &Path) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--target-dir", "target"])
+        .current_dir(workspace)
+        .status()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the bench does not build".to_owned()) }
+}
+
+/// Puts a report into the documentation.
+fn record(root: &Path, generator: &str, machine: &str, report: &str) -> Result<(), String> {
     let path = root.join(PAGE);
     let page = std::fs::read_to_string(&path).map_err(|error| format!("{PAGE}: {error}"))?;
-    let tables = format!("{}\n{}", machine(pinned), report.trim_end());
-    let page = replaced(&page, "cargo xtask bench policy", &tables)?;
+    let tables = format!("{machine}\n{}", report.trim_end());
+    let page = replaced(&page, generator, &tables)?;
     std::fs::write(&path, page).map_err(|error| format!("{PAGE}: {error}"))
 }
 
