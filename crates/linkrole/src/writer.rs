@@ -47,7 +47,8 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
     made.map_err(|e| format!("cannot start the {name}: {e}"))
 }
 
-fn on_this_thread(work: impl Future<Output = ()>) -> bool {
+/// Runs work on the thread that calls, whatever it waits for; answers whether it could.
+pub fn on_this_thread(work: impl Future<Output = ()>) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.map(|runtime| runtime.block_on(work)).is_ok()
 }
@@ -60,6 +61,8 @@ struct Batch {
     recorded: Vec<oneshot::Sender<()>>,
     resets: Vec<oneshot::Sender<Result<(), String>>>,
     changes: bool,
+    /// The time of the youngest entry.
+    youngest_ms: i64,
 }
 
 impl Batch {
@@ -139,6 +142,7 @@ impl<S: Store> Runner<S> {
             Job::Record(event, done) => {
                 self.engine.note(&event);
                 self.batch.entries.extend(entry(&event, &[]));
+                self.batch.youngest_ms = self.batch.youngest_ms.max(event.at_ms);
                 self.batch.recorded.push(done);
             }
             Job::RecordUses(done) => {
@@ -173,6 +177,7 @@ impl<S: Store> Runner<S> {
             match made {
                 Some(entry) => {
                     batch.entries.push(entry);
+                    batch.youngest_ms = batch.youngest_ms.max(handled.event.at_ms);
                     self.engine.note(&handled.event);
                 }
                 None => {
@@ -288,6 +293,11 @@ impl<S: Store> Committer<S> {
         if !self.engine.is_sound() {
             // What was run here rests on what was not stored.
             return Err("a batch before was not stored".to_owned());
+        }
+        if let Some(pace) = self.engine.pace.get()
+            && !batch.entries.is_empty()
+        {
+            pace.wait_for(batch.youngest_ms)?;
         }
         if batch.changes {
             let stored = self.engine.store.commit(self.revision, &batch.entries).await;
