@@ -68,8 +68,7 @@ pub fn verify(ask: &Ask<'_>) -> Result<Verified, String> {
     if ask.public_key.is_none() && was_never_served(ask.directory)? {
         return verify_unserved(ask);
     }
-    let public_file = ask.directory.join(PUBLIC_FILE);
-    let public = text_of(ask.public_key.unwrap_or(&public_file))?;
+    let public = public_of(ask)?;
     let end = end_of(&own)?;
     if end.whole == 0 {
         return Err(format!(
@@ -102,6 +101,17 @@ pub fn verify(ask: &Ask<'_>) -> Result<Verified, String> {
         verified.outside = Some(held);
     }
     Ok(verified)
+}
+
+/// The public key.
+fn public_of(ask: &Ask<'_>) -> Result<String, String> {
+    let own = ask.directory.join(PUBLIC_FILE);
+    text_of(ask.public_key.unwrap_or(&own)).map_err(|why| match ask.public_key {
+        Some(_) => why,
+        None => format!(
+            "{why}; give a copy as `--public-key FILE`, or start the server, which writes it anew beside its key"
+        ),
+    })
 }
 
 /// Whether no server ever ran on a data directory, so that there is neither a key nor anything signed: but for a first

@@ -91,7 +91,7 @@ impl World {
         self.place("archive").join(format!("trail-{:020}-{SEGMENT:020}.jsonl", 1))
     }
 
-    /// A trail of 71 entries with a checkpoint for every three, and the last ones still unvouched.
+    /// A trail of 41 entries with a checkpoint for every three, and the last ones still unvouched.
     async fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (data, outside) = (folder.path().join("data"), folder.path().join("outside"));
@@ -114,7 +114,7 @@ impl World {
         let clock = Arc::new(Clock::fixed(begun_ms));
         let (engine, writer) = Engine::start(store, ring, clock.clone()).await.unwrap();
         let pace = Pace::new(begun_ms);
-        for number in 1..=70 {
+        for number in 1..=40 {
             clock.set(begun_ms + number * STEP_MS);
             create(&engine, &root.id, number).await;
             if number % 3 == 0 {
@@ -320,8 +320,8 @@ fn find(seed: u64, count: u32) -> [u32; KINDS.len()] {
     let world = runtime.block_on(World::make());
     for with_outside in [true, false] {
         let honest = world.verify(&world.left, with_outside).unwrap();
-        assert_eq!((honest.entries, honest.own.entries, honest.own.checkpoints), (71, 70, 24));
-        assert_eq!(honest.outside.map(|outside| outside.entries), with_outside.then_some(70));
+        assert_eq!((honest.entries, honest.own.entries, honest.own.checkpoints), (41, 40, 14));
+        assert_eq!(honest.outside.map(|outside| outside.entries), with_outside.then_some(40));
     }
     // A log that was taken apart and put together again is still the honest one.
     let mut again = world.left.clone();

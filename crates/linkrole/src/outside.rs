@@ -197,6 +197,7 @@ impl Copy {
         if at >= own {
             return Ok(());
         }
+        let is_new = at == 0;
         // Until it is done, nobody knows how much is there.
         self.there = None;
         let mut from = File::open(&self.own).map_err(|e| e.to_string())?;
@@ -213,6 +214,10 @@ impl Copy {
             at += piece.len() as u64;
         }
         to.sync_all().map_err(|e| e.to_string())?;
+        if let (true, Some(folder)) = (is_new, self.place.parent()) {
+            // Not every place can; where it cannot, a file that is lost is written again.
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
         self.there = Some(own);
         Ok(())
     }

@@ -139,3 +139,61 @@ impl<S: Store> PutAway<S> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
+    use super::*;
+    use crate::clock::Clock;
+    use iam::seal::Keyring;
+    use store::{Entry, Memory};
+
+    const T0: i64 = 1_800_000_000_000;
+    const DAY_MS: i64 = 86_400_000;
+
+    #[test]
+    fn a_segment_a_turn_goes_once_all_of_it_is_old_and_vouched_for() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = Memory::new();
+            let entry = |at_ms: i64| Entry {
+                record: format!("{{\"at_ms\":{at_ms}}}").into_bytes(),
+                ..Entry::default()
+            };
+            // Two segments; of the second the last entry is not the youngest, and one is younger still.
+            let mut entries = vec![entry(T0); 2 * usize::try_from(SEGMENT).unwrap() + 7];
+            if let Some(young) = entries.get_mut(usize::try_from(SEGMENT).unwrap() + 5) {
+                *young = entry(T0 + DAY_MS);
+            }
+            store.record(&entries).await.unwrap();
+            let ring = Keyring::from_bytes(&[3; Keyring::LEN]).unwrap();
+            let clock = Arc::new(Clock::fixed(T0));
+            let (engine, _) = Engine::start(store, ring, clock.clone()).await.unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let archives = folder.path().join("archive");
+            let keep = Keep { days: 3, folder: archives.clone() };
+            let told = Arc::new(Told::default());
+            let signer = Arc::new(Signer::of(&[1; 32]).unwrap());
+            let put_away = PutAway { engine: engine.clone(), signer, keep, told: told.clone() };
+            let turn = async |now_ms: i64, vouched: u64| {
+                clock.set(now_ms);
+                told.vouched(vouched);
+                let done = put_away.put_segment_away().await.unwrap();
+                (done, engine.first_entry().await.unwrap())
+            };
+            let (old, newest) = (T0 + 3 * DAY_MS, 2 * SEGMENT + 7);
+            assert_eq!(turn(old - 1, newest).await, (false, 1), "too young");
+            assert_eq!(turn(old, SEGMENT - 1).await, (false, 1), "not vouched for");
+            assert_eq!(turn(old, newest).await, (true, SEGMENT + 1));
+            assert_eq!(turn(old, newest).await, (false, SEGMENT + 1), "one of it is too young");
+            assert_eq!(std::fs::read_dir(&archives).unwrap().count(), 1);
+            // Who ends does not begin what takes long.
+            told.ending.store(true, Ordering::Release);
+            assert_eq!(turn(old + DAY_MS, newest).await, (false, SEGMENT + 1));
+            assert_eq!(std::fs::read_dir(&archives).unwrap().count(), 1);
+            told.ending.store(false, Ordering::Release);
+            assert_eq!(turn(old + DAY_MS, newest).await, (true, 2 * SEGMENT + 1));
+            assert_eq!(turn(old + DAY_MS, newest).await, (false, 2 * SEGMENT + 1), "no segment");
+        });
+    }
+}

@@ -47,6 +47,9 @@ impl Witness {
     /// Errors: a sentence for the operator: files that do not read; checkpoints that are missing or do not hold; a trail,
     /// or a file outside, that is not the one they speak of.
     pub async fn open<S: Store>(store: &S, place: Place<'_>) -> Result<Self, String> {
+        // What a crash left of a key or of a first checkpoint: nothing refers to it, so it may as well stay where it cannot
+        // be removed.
+        let _ = sdk::files::sweep(place.directory);
         let own = place.directory.join(FILE);
         let (signer, last, length) = match Signer::load(place.directory)? {
             Some(signer) => {
@@ -305,11 +308,14 @@ mod tests {
             std::fs::remove_file(&key).unwrap();
             std::fs::remove_file(&public).unwrap();
             drop(site.open().await.unwrap());
+            let half = site.file(".unfinished-1-1");
+            std::fs::write(&half, "linkrole-audit-key/1").unwrap();
             // The key is there, and the public key is not yet.
             let before = std::fs::read(&public).unwrap();
             std::fs::remove_file(&public).unwrap();
             drop(site.open().await.unwrap());
             assert_eq!(std::fs::read(&public).unwrap(), before);
+            assert!(!half.exists());
             assert_eq!(site.lines().len(), 1);
             // Entries that no checkpoint vouches for yet; the next start is years later.
             let last_ms = T0;

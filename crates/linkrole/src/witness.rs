@@ -312,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_is_signed_any_more_nothing_is_stored_beyond_what_a_crash_leaves() {
+        block_on(async {
+            let Site { engine, clock, now_ms, .. } = site().await;
+            let pace = Arc::new(Pace::new(now_ms));
+            assert!(engine.pace.set(pace.clone()).is_ok());
+            drop(Over(pace));
+            clock.set(now_ms + GRACE_MS);
+            write(&engine).await;
+            let stored = engine.entries(&EntryQuery::forwards(1, 100)).await.unwrap().entries;
+            clock.set(now_ms + GRACE_MS + 1);
+            let command = Command::StockServices { services: Box::default() };
+            assert!(engine.system(command).await.is_err());
+            assert!(!engine.is_sound(), "the server ends");
+            let after = engine.entries(&EntryQuery::forwards(1, 100)).await.unwrap().entries;
+            assert_eq!(after, stored);
+        });
+    }
+
+    #[test]
     fn a_line_that_was_not_written_whole_is_taken_back_before_the_next() {
         block_on(async {
             let Site { folder, engine, mut witness, now_ms, .. } = site().await;
