@@ -217,6 +217,10 @@ impl Lines {
         }
     }
 
+    fn is_at_end(&mut self) -> Result<bool, String> {
+        self.from.fill_buf().map(<[u8]>::is_empty).map_err(|e| e.to_string())
+    }
+
     /// The number of the line that was read last, from 1.
     pub fn number(&self) -> u64 {
         self.number
@@ -230,6 +234,7 @@ impl Lines {
         read.map_err(|e| e.to_string())?;
         self.number += 1;
         match line.pop() {
+            Some(b'\n') if is_torn(&line) && self.is_at_end()? => Ok(None),
             Some(b'\n') => Ok(Some(line)),
             _ if line.len() as u64 + 1 >= most => Err(format!(
                 "checkpoint {}: expected at most {LINE} bytes; found more",
@@ -240,9 +245,21 @@ impl Lines {
     }
 }
 
+/// Whether a last line is what a loss of power left of one: some file systems know how long a file is before they have
+/// what was written to it, and show zeros there.
+fn is_torn(line: &[u8]) -> bool {
+    line.contains(&0)
+}
+
 /// A line as a checkpoint.
 pub fn read_line(line: &[u8]) -> Result<Checkpoint, String> {
     serde_json::from_slice(line).map_err(|e| format!("it does not read: {e}"))
+}
+
+/// The last of whole lines, without its end.
+fn last_line(lines: &[u8]) -> &[u8] {
+    let line = lines.strip_suffix(b"\n").unwrap_or_default();
+    line.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 
 /// How a file of checkpoints ends.
@@ -267,15 +284,18 @@ impl End {
             Err(e) => return Err(e.to_string()),
         };
         let length = open.metadata().map_err(|e| e.to_string())?.len();
-        // A line that was cut off, the last whole one, and the end of the line before.
-        let from = length.saturating_sub(2 * (LINE as u64 + 1) + 1);
+        // Half a line, one that was torn, the last whole one, and the end of the line before.
+        let from = length.saturating_sub(3 * (LINE as u64 + 1) + 1);
         let mut bytes = Vec::new();
         open.seek(SeekFrom::Start(from)).map_err(|e| e.to_string())?;
         open.take(length - from).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
         let after = bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
-        let whole = bytes.get(..after.unwrap_or(0)).unwrap_or_default();
-        let line = whole.strip_suffix(b"\n").unwrap_or_default();
-        let line = line.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let mut whole = bytes.get(..after.unwrap_or(0)).unwrap_or_default();
+        let mut line = last_line(whole);
+        if is_torn(line) && whole.len() as u64 + from == length {
+            whole = whole.get(..whole.len() - line.len() - 1).unwrap_or_default();
+            line = last_line(whole);
+        }
         if (from > 0 && whole.is_empty()) || line.len() > LINE {
             return Err(format!("expected lines of at most {LINE} bytes; found a longer one"));
         }
@@ -424,6 +444,9 @@ mod tests {
             ("cut off".to_owned(), "", 0),
             ("one\n".to_owned(), "one", 4),
             ("one\ntwo\ncut".to_owned(), "two", 8),
+            ("one\ntwo\nto\0n\n".to_owned(), "two", 8),
+            ("to\0n\n".to_owned(), "", 0),
+            ("one\nto\0n\nthree\n".to_owned(), "three", 15),
             (format!("one\n{long}\n{long}"), long.as_str(), 5 + LINE as u64),
             (format!("{long}\n{long}\n{long}"), long.as_str(), 2 + 2 * LINE as u64),
         ] {

@@ -20,6 +20,8 @@ use crate::pace::Pace;
 use crate::resume::Place;
 use crate::seed::Seed;
 use crate::witness::Witness;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use iam::caller::{Call, Caller, Source};
 use iam::command::Command;
 use iam::seal::Keyring;
@@ -359,4 +361,81 @@ fn atk_h13_ten_thousand_mutations_of_what_a_server_left_are_all_found() {
     let halves = halves.map(|half| half.join().unwrap());
     println!("mutations found by kind: {halves:?}");
     assert!(halves.as_flattened().iter().all(|count| *count > 100));
+}
+
+#[test]
+fn atk_h13_a_checkpoint_older_than_what_it_vouches_for_is_found_though_it_is_signed() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let world = runtime.block_on(World::make());
+    let signer = Signer::load(&world.place("data")).unwrap().unwrap();
+    let signed_anew = |back_ms: i64| -> Vec<Vec<u8>> {
+        let (mut tree, mut last) = (Tree::default(), None);
+        let mut sign = |line: &Vec<u8>| {
+            let old = read_line(line.strip_suffix(b"\n").unwrap()).unwrap();
+            let leaves = STANDARD.decode(&old.leaves).unwrap();
+            let (leaves, _) = leaves.as_chunks();
+            leaves.iter().for_each(|leaf| tree.push(*leaf));
+            let (origin, at_ms) = (&old.origin, old.at_ms - back_ms);
+            let made = Checkpoint::sign(&signer, origin, last.as_ref(), &tree, leaves, at_ms);
+            let line = serde_json::to_string(&made).unwrap() + "\n";
+            last = Some(made);
+            line.into_bytes()
+        };
+        world.left.own.iter().map(&mut sign).collect()
+    };
+    assert!(signed_anew(0) == world.left.own, "the control: signed anew it is the same");
+    let left = Left { own: signed_anew(1), ..world.left.clone() };
+    let why = world.verify(&left, false).unwrap_err();
+    assert!(why.contains("is younger than the checkpoint"), "{why}");
+}
+
+#[test]
+fn what_init_leaves_is_sound_and_a_long_trail_without_key_and_checkpoints_is_not() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let world = runtime.block_on(World::make());
+    let data = world.place("data");
+    std::fs::remove_file(data.join("audit-key")).unwrap();
+    std::fs::remove_file(data.join(FILE)).unwrap();
+    let outside = world.place("outside");
+    let ask =
+        Ask { directory: &data, outside: None, archives: None, public_key: None, since: None };
+    let with = |count: usize| {
+        let mut log = world.left.log.clone();
+        log.first = 1;
+        log.entries.truncate(count);
+        log.index_anew().unwrap();
+        let store = log.onto(world.bytes.clone()).unwrap();
+        std::fs::write(data.join("linkrole.redb"), store).unwrap();
+    };
+    // Entries are twenty seconds apart.
+    for (count, is_sound) in [(1, true), (7, true), (8, false), (25, false)] {
+        with(count);
+        let found = verify(&ask);
+        assert_eq!(found.is_ok(), is_sound, "{count}: {found:?}");
+    }
+    with(1);
+    assert_eq!(verify(&ask).unwrap(), Verified { entries: 1, ..Verified::default() });
+    // With what was put away outside, or a public key, it is no new one.
+    let told = verify(&Ask { outside: Some(&outside), ..ask });
+    assert!(told.unwrap_err().contains("were put away outside"));
+    std::fs::remove_file(&outside).unwrap();
+    assert!(verify(&Ask { outside: Some(&outside), ..ask }).is_ok());
+    let public = world.place(PUBLIC_FILE);
+    let told = verify(&Ask { public_key: Some(&public), ..ask });
+    assert!(told.unwrap_err().contains("expected signed checkpoints"));
+}
+
+#[test]
+fn an_outside_place_that_lacks_everything_for_long_is_found_and_one_that_lags_is_told() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let world = runtime.block_on(World::make());
+    let lagging = |lines: usize| {
+        let outside = world.left.own.iter().take(lines).flatten().copied().collect();
+        world.verify(&Left { outside: Some(outside), ..world.left.clone() }, true)
+    };
+    assert!(lagging(0).unwrap_err().contains("expected checkpoints that were put away since"));
+    let told = lagging(5).unwrap();
+    let outside = told.outside.unwrap();
+    assert_eq!((outside.checkpoints, outside.entries), (5, 13));
+    assert_eq!((told.own.checkpoints, told.own.entries), (14, 40));
 }

@@ -99,6 +99,14 @@ async fn begin<S: Store>(
             "{at}: expected the key that these checkpoints are signed with; {KEY_FILE} is missing: restore it from a backup"
         ));
     }
+    let newest = store.entries(&EntryQuery::backwards(u64::MAX, 1)).await;
+    let newest = newest.map_err(|e| e.to_string())?.entries.first().map_or(0, |e| e.position);
+    if newest > 1 {
+        tracing::warn!(
+            entries = newest,
+            "there is no audit key: a new one signs the trail as it is now; what was changed in it before shows nowhere"
+        );
+    }
     let youngest_ms = youngest_after(store, 0).await?;
     let at_ms = youngest_ms.unwrap_or(i64::MIN).max(place.now_ms);
     let mut first = None;
@@ -332,6 +340,11 @@ mod tests {
                 drop(site.open().await.unwrap());
                 assert_eq!(std::fs::read(site.file(FILE)).unwrap(), whole);
             }
+            // A loss of power in the middle of it, where the file system shows zeros for what it does not have.
+            let holes = [b"{\"kind\":\0\0\0\0", last.get(20..).unwrap(), b"\n"].concat();
+            std::fs::write(site.file(FILE), [whole.as_slice(), &holes].concat()).unwrap();
+            drop(site.open().await.unwrap());
+            assert_eq!(std::fs::read(site.file(FILE)).unwrap(), whole);
             // The clock went back: entries are older than the checkpoint before them.
             site.clock.set(T0 - 1_000_000_000);
             site.note(&[T0 - 1_000_000_000]).await;
