@@ -77,16 +77,7 @@ impl Outside {
         shared.lock().own = reach;
         let (say, looked) = mpsc::channel();
         let told = shared.clone();
-        let work = move || {
-            let found = copy.look(reach.bytes);
-            let is_ours = found.is_ok();
-            // Nobody listens any more where it took too long: then it is tried again.
-            if say.send(found).is_err() || is_ours {
-                copy.run(&told);
-            }
-            told.lock().is_over = true;
-            told.changed.notify_all();
-        };
+        let work = move || copy.work(reach, &told, &say);
         let made = std::thread::Builder::new().name("outside".to_owned()).spawn(work);
         made.map_err(|e| format!("cannot start the thread for {at}: {e}"))?;
         match looked.recv_timeout(PATIENCE) {
@@ -144,6 +135,18 @@ struct Copy {
 }
 
 impl Copy {
+    /// Looks at the place, says what it found, and works there unless that was refused.
+    fn work(&mut self, own: Reach, shared: &Shared, say: &mpsc::Sender<Result<u64, String>>) {
+        let found = self.look(own.bytes);
+        let is_ours = found.is_ok();
+        // Nobody listens any more where it took too long: then it is tried again.
+        if say.send(found).is_err() || is_ours {
+            self.run(shared);
+        }
+        shared.lock().is_over = true;
+        shared.changed.notify_all();
+    }
+
     /// Copies what comes, until nothing more does. What fails is tried again with the next checkpoint.
     fn run(&mut self, shared: &Shared) {
         let mut tried = Reach::default();
@@ -387,6 +390,23 @@ mod tests {
         std::fs::remove_file(&site.place).unwrap();
         std::fs::create_dir(&site.place).unwrap();
         assert!(site.copy().look(site.whole()).unwrap_err().contains("expected a file"));
+    }
+
+    #[test]
+    fn a_place_that_answers_late_is_held_against_ours_then() {
+        let site = Site::new(9);
+        let own = Reach { bytes: site.whole(), entries: 9 };
+        for (put, is_ours) in [(site.bytes.clone(), true), (b"another\n".to_vec(), false)] {
+            std::fs::write(&site.place, &put).unwrap();
+            let (say, listens) = mpsc::channel();
+            drop(listens);
+            let shared = Shared::default();
+            *shared.lock() = Told { own, is_ending: true, ..Told::default() };
+            site.copy().work(own, &shared, &say);
+            let told = shared.lock();
+            assert_eq!((told.is_over, told.there == own), (true, is_ours));
+            assert_eq!(site.there(), put);
+        }
     }
 
     #[test]

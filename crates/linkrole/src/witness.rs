@@ -229,7 +229,8 @@ mod tests {
     use crate::seed::Seed;
     use iam::command::Command;
     use iam::seal::Keyring;
-    use store::Memory;
+    use store::disk::Disk;
+    use store::{Embedded, Memory};
 
     struct Site {
         folder: tempfile::TempDir,
@@ -288,6 +289,44 @@ mod tests {
                 hashes.push(hash);
             }
             assert_eq!(last(folder.path()).at_ms, now_ms);
+        });
+    }
+
+    #[test]
+    fn no_checkpoint_vouches_for_what_a_loss_of_power_takes() {
+        block_on(async {
+            let ring = || Keyring::from_bytes(&[3; Keyring::LEN]).unwrap();
+            let own = ring();
+            let mut seed = Seed::begin(&own);
+            seed.account(None, policy::Dialect::Aws).unwrap();
+            let disk = Disk::new();
+            let store = Embedded::create_on(disk.clone()).unwrap();
+            let event = seed.event.as_ref().unwrap();
+            crate::engine::install(&store, &seed.changes, event).await.unwrap();
+            let (folder, now_ms) = (tempfile::tempdir().unwrap(), Clock::system().now_ms());
+            let place = || Place {
+                directory: folder.path(),
+                origin: ring().check_value(),
+                now_ms,
+                outside: None,
+                keep: None,
+            };
+            let mut witness = Witness::open(&store, place()).await.unwrap();
+            let clock = Arc::new(Clock::fixed(now_ms));
+            let (engine, writer) = Engine::start(store, ring(), clock).await.unwrap();
+            let pace = Pace::new(now_ms);
+            for n in 0..12_u32 {
+                engine.system(Command::StockServices { services: Box::default() }).await.unwrap();
+                witness.turn(&engine, &pace, EVERY * n).await;
+                assert_eq!(witness.last.size, u64::from(n) + 2);
+                for dice in [None, Some(u64::from(n)), Some(u64::from(n) + 1_000)] {
+                    let after = Embedded::open_on(disk.crash(dice)).unwrap();
+                    let resumed = Witness::open(&after, place()).await.unwrap();
+                    assert_eq!(resumed.last.size, witness.last.size);
+                }
+            }
+            engine.stop().await;
+            writer.join().unwrap();
         });
     }
 

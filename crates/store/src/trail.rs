@@ -1,6 +1,7 @@
 //! The entries of a stopped server's store, read as the offline check reads them: in order, with what
 //! they can be found by, and with the index held against them. Nothing is written.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase, StorageBackend};
@@ -24,8 +25,17 @@ pub struct TrailEntry<'a> {
 /// The log of a store that no process writes.
 #[derive(Debug)]
 pub struct Trail {
-    database: Database,
+    /// `None` only while dropping.
+    database: Option<Database>,
     head: Head,
+}
+
+impl Drop for Trail {
+    /// Closes the file; a panic of redb over a damaged one ends here.
+    fn drop(&mut self) {
+        let database = self.database.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
 }
 
 impl Trail {
@@ -46,7 +56,7 @@ impl Trail {
             let database = open_over(place, backend)?;
             let transaction = database.begin_read().map_err(failed)?;
             let head = read_head(&transaction.open_table(HEAD).map_err(failed)?)?;
-            Ok(Self { database, head })
+            Ok(Self { database: Some(database), head })
         })
     }
 
@@ -72,7 +82,8 @@ impl Trail {
     ) -> Result<Vec<String>, StoreError> {
         let mut report = FsckReport::default();
         let read = guard(|| {
-            let transaction = self.database.begin_read().map_err(failed)?;
+            let database = self.database.as_ref().ok_or(StoreError::Stopped)?;
+            let transaction = database.begin_read().map_err(failed)?;
             check_entries(&transaction, &self.head, &mut report, &mut |held| {
                 let (position, record) = (held.position, held.record);
                 each(TrailEntry { position, record, terms: &held.terms })
