@@ -1,10 +1,12 @@
 """The trail's evidence: signed checkpoints, in the data directory and outside, and what is found with them offline."""
 
 import concurrent.futures
+import fcntl
 import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -239,6 +241,31 @@ class Evidence(unittest.TestCase):
         self.fails("checkpoint 2: outside another was put away|checkpoint 3: outside another")
         self.does_not_start("another history was put away outside")
         self.assertEqual(self.lines(self.outside), put)
+
+    def test_a_place_outside_that_hangs_holds_up_neither_start_nor_checkpoints_nor_end(self):
+        self.end()
+        own = os.path.join(self.data, "checkpoints")
+        before = self.lines(self.outside)
+        # Who opens a file under a lease waits until its holder gives it back, here longer than the server waits.
+        held = os.open(self.outside, os.O_RDWR)
+        self.addCleanup(os.close, held)
+        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+        try:
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as why:
+            self.skipTest(f"no leases here: {why}")
+        self.server.start()
+        self.work()
+        self.end()
+        self.assertGreater(len(self.lines(own)), len(before))
+        with open(self.server.log.name) as log:
+            self.assertRegex(log.read(), "does not answer(.|\n)*are not outside")
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        self.assertEqual(self.lines(self.outside), before)
+        self.assertLess(self.holds()["outside"]["vouched"], self.holds()["vouched"])
+        self.server.start()
+        self.end()
+        self.assertEqual(self.lines(self.outside), self.lines(own))
 
     def test_a_place_outside_that_cannot_be_written_holds_nothing_up(self):
         # From now on the place is a folder: whatever is written there fails.
