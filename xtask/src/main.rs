@@ -10,6 +10,7 @@ mod advisories;
 mod attacks;
 mod bad_designs;
 mod bench;
+mod browser;
 mod layers;
 mod licences;
 mod manifests;

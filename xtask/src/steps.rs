@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{bad_designs, node, python, tidy};
+use crate::{bad_designs, browser, node, python, tidy};
 
 /// The counts in cargo's closing lines, over all test programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub fn test(root: &Path) -> Result<(), String> {
     })?;
     let python = timed(&mut table, "python clients", || python::ensure(root))?;
     let modules = timed(&mut table, "node clients", || node::ensure(root))?;
+    timed(&mut table, "browser", browser::ensure)?;
     timed(&mut table, "build", || cargo(root, &["build", "--workspace", "--bins"], &[]))?;
     timed(&mut table, "docs", || {
         cargo(root, &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])

@@ -111,6 +111,9 @@ pub struct Event {
     /// The interface that was called, where its dialect has several for one operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
+    /// Whether it was called from the console.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub console: bool,
     /// The linked service that asked whether its caller may; the call itself was made there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_by: Option<String>,
@@ -176,6 +179,7 @@ impl Event {
                 .collect(),
             tls: call.source.tls,
             api: call.source.api.clone(),
+            console: call.source.console,
             asked_by: asked_by.map(|service| service.name.to_string()),
             denied: error.is_some() && outcome.as_ref().map_or_else(Error::is_denial, |_| true),
             error,
@@ -594,6 +598,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListAccountAliases
         | C::ListOpenIDConnectProviders { .. }
         | C::GetCallerIdentity
+        | C::ConsoleLogin
         | C::LookupEvents
         | C::ListServices
         | C::GetServiceTerms

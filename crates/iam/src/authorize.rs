@@ -102,6 +102,7 @@ pub fn check(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<(), Error> {
         Guard::Authenticated => {
             !matches!(me.kind, IdentityKind::Anonymous | IdentityKind::Federated(_))
         }
+        Guard::Member => me.account.is_some() && !me.principal.service_linked,
         Guard::Operator => matches!(me.kind, IdentityKind::Operator),
         Guard::Enrolment => {
             matches!(me.kind, IdentityKind::Operator | IdentityKind::Anonymous)

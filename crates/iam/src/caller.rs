@@ -69,6 +69,8 @@ pub struct Source {
     pub region: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whether it is made from the console, by who is signed in there.
+    pub console: bool,
     /// For whom a linked service says that it calls: an account and a resource. Of anybody else it is nothing.
     pub made_for: MadeFor,
     /// The interface that was called, where its dialect has several for one operation.

@@ -412,6 +412,7 @@ pub enum Command {
     },
     AssumeRole(Box<AssumeRole>),
     GetCallerIdentity,
+    ConsoleLogin,
     GetSessionToken {
         duration_s: Option<u32>,
     },
@@ -540,7 +541,7 @@ impl Command {
     /// The row of the operation table that this command belongs to.
     pub fn operation(&self) -> Operation {
         operation_of!(self:
-            GetCallerIdentity ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
+            GetCallerIdentity ConsoleLogin ListAccountAliases LookupEvents ListServices ListAccounts ReadTrail Sweep GetServiceTerms ForwardAccess;
             AssumeRole AuthorizeRequest StepDeletion CreateOpenIDConnectProvider UpdateServiceTerms ImportServicePolicy SettleNotice;
             CreateServiceLinkedRole DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus
             GetServiceLinkedRoleTemplate UpdatePolicyDescription

@@ -66,6 +66,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
     authorize::check(tx, me, call)?;
     match &call.command {
         C::GetCallerIdentity => Ok(Output::Caller(me.view())),
+        C::ConsoleLogin => Ok(Output::Caller(me.view())),
         C::GetAccessKeyInfo { key } => access_key::account_of(tx, key),
         C::AssumeRole(ask) => session::assume_role(tx, me, &call.source, ask),
         C::GetSessionToken { duration_s } => session::session_token(tx, me, *duration_s),

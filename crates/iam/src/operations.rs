@@ -21,6 +21,8 @@ pub enum Guard {
     Policy,
     /// Every authenticated caller; no policy is asked.
     Authenticated,
+    /// Who is of an account, and no linked service's role: no policy is asked.
+    Member,
     /// The account's own trust rules decide (AssumeRole).
     Trust,
     /// A linked service, on what is its own.
@@ -236,6 +238,7 @@ operations! {
     AssumeRole                          Sts Mint  Role Trust;
     GetCallerIdentity                   Sts Read  None Authenticated;
     GetSessionToken                     Sts Mint  None Authenticated;
+    ConsoleLogin                        Linkrole Mint None Member;
     GetAccessKeyInfo                    Sts Read  None Policy;
     LookupEvents                        Trail Read None Policy;
     EnsureServiceLinkedRole             Linkrole Write Role OwnService;
@@ -309,6 +312,7 @@ impl Operation {
             Self::DeleteOpenIDConnectProvider => "DeleteOIDCProvider",
             Self::AddClientIDToOpenIDConnectProvider => "AddClientIdToOIDCProvider",
             Self::RemoveClientIDFromOpenIDConnectProvider => "RemoveClientIdFromOIDCProvider",
+            Self::ConsoleLogin => "ConsoleSignin",
             other => other.facts().name,
         }
     }

@@ -326,7 +326,9 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
 
 /// What is stored of a call.
 pub fn entry(event: &Event, changes: &[Change]) -> Option<Entry> {
-    let record = serde_json::to_vec(event).ok()?;
+    // Most events fit, so that what is written does not move while it grows.
+    let mut record = Vec::with_capacity(2_048);
+    serde_json::to_writer(&mut record, event).ok()?;
     Some(Entry { record, terms: terms(event), changes: row_changes(changes)? })
 }
 

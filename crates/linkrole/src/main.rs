@@ -10,6 +10,7 @@ mod callbacks;
 mod checkpoint;
 mod cli;
 mod clock;
+mod console;
 mod engine;
 mod evidence;
 mod inject;

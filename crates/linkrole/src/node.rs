@@ -83,6 +83,7 @@ impl<S: Store> Node<S> {
             issuers: Issuers::new(outward.clone(), settings.private_issuers),
             reset: settings.reset,
             inject: settings.inject,
+            sessions: crate::console::Sessions::default(),
         });
         // Caught from now on: whoever is told that the server is ready may ask it to end.
         let catch = |kind| signal(kind).map_err(|e| format!("cannot catch signals: {e}"));

@@ -2,6 +2,7 @@
 //!
 //! Not here: sockets and time limits (`listener`), parsing and texts (`wire`), rules (`iam`).
 
+use crate::console::{self, Sessions};
 use crate::engine::Engine;
 use crate::inject::Inject;
 use crate::issuers::Issuers;
@@ -65,6 +66,8 @@ pub struct Server<S> {
     pub reset: Option<Vec<Row>>,
     /// Faults that are shown on demand; only `dev` has any.
     pub inject: Inject,
+    /// Who is signed in at the console.
+    pub sessions: Sessions,
 }
 
 /// Entries of the trail in one answer unless the reader says otherwise, and at most.
@@ -79,6 +82,9 @@ impl<S: Store> Server<S> {
             "/readyz" if self.engine.is_sound() => plain(200, "ok\n"),
             "/readyz" => plain(503, "the store is in doubt; restart to reload it\n"),
             "/_linkrole/reset" => self.reset(&request).await,
+            path if console::is_ours(path) && !peer.operator => {
+                self.console(&request, peer, &id).await
+            }
             path if native::is_native(path) => self.native(&request, peer, &id).await,
             "/" if !peer.operator && alibaba::is_ours(&request) => {
                 self.rpc(&request, peer, &id).await
@@ -409,6 +415,7 @@ impl<S: Store> Server<S> {
                 user_agent: agent.chars().filter(|c| !c.is_control()).take(512).collect(),
                 region: String::new(),
                 tls: peer.tls,
+                console: false,
                 made_for: MadeFor::default(),
                 api: None,
             },

@@ -4,7 +4,7 @@
 //! batch at a time with one sync, publishes the state after it, and only then answers. While a batch
 //! is on its way to the disk the next is gathered, on a state that nobody else sees. So no answer
 //! precedes its durability, nobody sees what may yet be lost, and the processor does not wait for the
-//! disk. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
+//! disk. When it is busy, batches go at a pace, so that a fast disk does not make them small. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
 
 use crate::engine::{Engine, Job, Recording, entry, is_known, of_system, row_changes};
 use iam::access::Noted;
@@ -16,11 +16,17 @@ use iam::rows::{Change, Row};
 use iam::state::State;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use store::{Entry, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Calls that one commit carries.
 const BATCH: usize = 512;
+/// Calls in a batch that show that more come than there are commits for.
+const BUSY: usize = 8;
+/// Between two batches when it is busy. A disk that is faster than this would else be given many small batches, each
+/// of which costs the processor what a large one costs.
+const PACE: Duration = Duration::from_millis(1);
 
 type Reply = oneshot::Sender<Result<Output, Error>>;
 
@@ -49,7 +55,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 
 /// Runs work on the thread that calls, whatever it waits for; answers whether it could.
 pub fn on_this_thread(work: impl Future<Output = ()>) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.map(|runtime| runtime.block_on(work)).is_ok()
 }
 
@@ -112,15 +118,23 @@ impl<S: Store> Runner<S> {
     /// Works until it is told to stop. What waits is run first; then the batch goes, as soon as the
     /// one before it is stored.
     async fn work(&mut self) {
+        let mut rest = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        let mut may_go = true;
         loop {
             let free = self.free.clone();
+            let has_room = self.batch.entries.len() < BATCH;
             tokio::select! {
                 biased;
-                job = self.jobs.recv(), if self.batch.entries.len() < BATCH => match job {
+                job = self.jobs.recv(), if has_room => match job {
                     None | Some(Job::Stop) => break,
                     Some(job) => self.take_job(job),
                 },
-                Ok(place) = free.acquire_owned(), if !self.batch.is_empty() => self.send(place),
+                () = rest.as_mut(), if !may_go => may_go = true,
+                Ok(place) = free.acquire_owned(), if !self.batch.is_empty() && (may_go || !has_room) => {
+                    may_go = self.batch.replies.len() < BUSY;
+                    rest.as_mut().reset(tokio::time::Instant::now() + PACE);
+                    self.send(place);
+                }
             }
         }
         if let Ok(place) = self.free.clone().acquire_owned().await {

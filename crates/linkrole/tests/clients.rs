@@ -65,6 +65,7 @@ clients! {
     cloudtrail_on_disk: "test_cloudtrail" on "disk";
     last_accessed_in_memory: "test_access" on "dev";
     last_accessed_on_disk: "test_access" on "disk";
+    console_in_a_browser: "test_console" on "dev";
     evidence_of_the_trail: "test_audit" on "none";
     agent_in_memory: "test_agent" on "dev";
     faults_on_demand: "test_inject" on "none";

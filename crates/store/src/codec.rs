@@ -161,14 +161,21 @@ fn checksum(key: &[u8], value: &[u8]) -> u64 {
 
 /// The stored form of the entries that start at `position`.
 pub(crate) fn seal_batch(position: u64, revision: Revision, batch: &[Entry]) -> Vec<u8> {
-    let mut body = revision.to_be_bytes().to_vec();
+    let size = |entry: &Entry| 16 + entry.terms.len() * 8 + entry.record.len();
+    // Written once, the checksum's place in front: a batch is large.
+    let mut stored = Vec::with_capacity(SUM_LEN + 8 + batch.iter().map(size).sum::<usize>());
+    stored.resize(SUM_LEN, 0);
+    stored.extend_from_slice(&revision.to_be_bytes());
     for entry in batch {
-        body.extend_from_slice(&(entry.terms.len() as u64).to_be_bytes());
-        entry.terms.iter().for_each(|term| body.extend_from_slice(&term.0.to_be_bytes()));
-        body.extend_from_slice(&(entry.record.len() as u64).to_be_bytes());
-        body.extend_from_slice(&entry.record);
+        stored.extend_from_slice(&(entry.terms.len() as u64).to_be_bytes());
+        entry.terms.iter().for_each(|term| stored.extend_from_slice(&term.0.to_be_bytes()));
+        stored.extend_from_slice(&(entry.record.len() as u64).to_be_bytes());
+        stored.extend_from_slice(&entry.record);
     }
-    seal(&position.to_be_bytes(), &body)
+    if let Some((sum, body)) = stored.split_first_chunk_mut::<SUM_LEN>() {
+        *sum = checksum(&position.to_be_bytes(), body).to_be_bytes();
+    }
+    stored
 }
 
 /// An entry of a stored batch, where it stands.

@@ -150,7 +150,7 @@ fn each_operation_has_its_name_and_those_who_may_call_it() {
             Guard::Enrolment => "enrolment",
             Guard::Workload => "workload",
             Guard::Authenticated => "authenticated",
-            Guard::Trust | Guard::System => panic!("{path} is not to be called"),
+            Guard::Trust | Guard::Member | Guard::System => panic!("{path} is not to be called"),
         };
         assert_eq!(described["tags"], json!([tag]), "{path}");
         let action = format!("{}:{}", Family::prefix(facts.family, Dialect::Aws), facts.name);

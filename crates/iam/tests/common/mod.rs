@@ -241,6 +241,7 @@ impl World {
                 user_agent: "test".into(),
                 region: "north-1".into(),
                 tls: true,
+                console: false,
                 made_for: MadeFor::default(),
                 api: None,
             },

@@ -121,6 +121,15 @@ fn promised(guard: Guard, kind: Kind) -> Verdict {
         Guard::Authenticated => {
             !matches!(kind, Kind::Anonymous | Kind::WebIdentity | Kind::Workload)
         }
+        Guard::Member => matches!(
+            kind,
+            Kind::Root
+                | Kind::Admin
+                | Kind::Builtin
+                | Kind::Bare
+                | Kind::RoleSession
+                | Kind::OtherRoot
+        ),
         Guard::Trust => matches!(kind, Kind::Admin | Kind::Builtin),
         Guard::OwnService => {
             matches!(kind, Kind::OwnService | Kind::ServiceSession | Kind::OtherService)
@@ -241,7 +250,7 @@ fn every_sample_is_a_call_that_works_for_whom_it_is_meant() {
     for operation in Operation::ALL.iter().copied() {
         let kind = match operation.facts().guard {
             Guard::Policy => Kind::Root,
-            Guard::Authenticated | Guard::Trust => Kind::Admin,
+            Guard::Authenticated | Guard::Member | Guard::Trust => Kind::Admin,
             Guard::OwnService => Kind::OwnService,
             Guard::Workload => Kind::Workload,
             Guard::Operator => Kind::Operator,

@@ -431,6 +431,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
             fingerprint: t(&"0".repeat(40)),
         },
         O::GetCallerIdentity => C::GetCallerIdentity,
+        O::ConsoleLogin => C::ConsoleLogin,
         O::GetSessionToken => C::GetSessionToken { duration_s: Some(900) },
         O::GetAccessKeyInfo => C::GetAccessKeyInfo { key: fixture.key.clone() },
         O::LookupEvents => C::LookupEvents,

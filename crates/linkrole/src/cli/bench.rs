@@ -320,6 +320,7 @@ fn event(number: u64) -> Event {
         resources: touched.into_iter().collect(),
         tls: true,
         api: None,
+        console: false,
         asked_by: None,
         error: denied.then(|| "AccessDenied".to_owned()),
         told: None,

@@ -165,6 +165,7 @@ fn greet(
     output::line(&format!(
         "linkrole {} in memory; nothing outlives this process\n\n\
          endpoint  http://{address}\n\
+         console   http://{address}/console, with a key below\n\
          tls       https at the same port, for who trusts the certificate below\n\
          account   {aws} (AWS), {alibaba} (Alibaba Cloud)\n\
          services  {services}\n\

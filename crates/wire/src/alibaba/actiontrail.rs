@@ -2,6 +2,7 @@
 //!
 //! [src: ALIBABA.md 14] Not here: where the trail is kept, and who may read it.
 
+use super::Product;
 use super::fault::Fault;
 use super::params::Params;
 use crate::clock::{iso_seconds, parse_seconds};
@@ -10,6 +11,7 @@ use crate::trail::{
     yes_or_no,
 };
 use iam::audit::Event;
+use iam::operations::{Family, Operation};
 use iam::text::AccountId;
 use policy::Dialect;
 use policy::name::{self, Entity};
@@ -22,6 +24,8 @@ const HISTORY_MS: i64 = 90 * 86_400_000;
 const DEFAULT_MS: i64 = 7 * 86_400_000;
 /// Events in an answer unless told, and at most.
 const PAGE: (u32, u32) = (20, 50);
+/// What the vendor calls the service at which people sign in.
+const SIGN_IN: &str = "AasCustomer";
 /// Conditions of one look-up.
 const ATTRIBUTES: usize = 2;
 
@@ -221,7 +225,7 @@ pub fn event(account: &AccountId, event: &Event) -> Value {
         "requestId": event.request_id.to_ascii_uppercase(),
         "eventVersion": "1",
         "eventCategory": "Management",
-        "eventType": "ApiCall",
+        "eventType": event_type(event),
         "eventName": name,
         "serviceName": service,
         "apiVersion": version,
@@ -240,7 +244,7 @@ pub fn event(account: &AccountId, event: &Event) -> Value {
         "resourceType": joined(&resources, |(kind, _)| kind),
         "resourceName": joined(&resources, |(_, name)| name),
         "referencedResources": referenced,
-        "additionalEventData": {"Scheme": if event.tls { "https" } else { "http" }},
+        "additionalEventData": additional(event),
         "eventAttributes": {},
         "userIdentity": identity(event),
     });
@@ -251,6 +255,16 @@ pub fn event(account: &AccountId, event: &Event) -> Value {
         members.insert("errorMessage".to_owned(), json!(told.message));
     }
     all
+}
+
+fn additional(event: &Event) -> Value {
+    let scheme = if event.tls { "https" } else { "http" };
+    match vendors_name(event) {
+        Some(Operation::ConsoleLogin) => {
+            json!({"Scheme": scheme, "loginAccount": user_name(event), "isMFAChecked": "false"})
+        }
+        _ => json!({ "Scheme": scheme }),
+    }
 }
 
 /// The interface that a call came on.
@@ -272,12 +286,45 @@ fn called(event: &Event) -> Called<'_> {
             name: &api.name,
             host: &api.host,
         },
-        None => Called {
-            service: event.service.as_str().into(),
-            version: "",
-            name: vendors_name(event).map_or(&event.operation, |o| o.name(Dialect::Alibaba)),
-            host: &event.service,
-        },
+        None => unsaid(event),
+    }
+}
+
+/// The interface of a call that came from the console or on linkrole's own: the vendor's that has such a call.
+fn unsaid(event: &Event) -> Called<'_> {
+    let operation = vendors_name(event);
+    let name = operation.map_or(event.operation.as_str(), |o| o.name(Dialect::Alibaba));
+    // [src: the vendor's page on logon events]
+    if operation == Some(Operation::ConsoleLogin) {
+        return Called { service: SIGN_IN.into(), version: "", name, host: "signin.aliyun.com" };
+    }
+    let product = match (operation, operation.map(|o| o.facts().family)) {
+        (Some(Operation::CreateServiceLinkedRole | Operation::DeleteServiceLinkedRole), _) => {
+            Product::ResourceManager
+        }
+        (_, Some(Family::Iam)) => Product::Ram,
+        (_, Some(Family::Sts)) => Product::Sts,
+        (_, Some(Family::Trail)) => Product::ActionTrail,
+        // No product of the vendor's has it.
+        (_, Some(Family::Linkrole) | None) => {
+            let service = event.service.as_str();
+            return Called { service: service.into(), version: "", name, host: service };
+        }
+    };
+    Called {
+        service: product.name().into(),
+        version: product.version(),
+        name,
+        host: product.host(),
+    }
+}
+
+/// What kind of event it is. [src: ALIBABA.md 14.2]
+fn event_type(event: &Event) -> &'static str {
+    match vendors_name(event) {
+        Some(Operation::ConsoleLogin) => "ConsoleSignin",
+        _ if event.console => "ConsoleOperation",
+        _ => "ApiCall",
     }
 }
 

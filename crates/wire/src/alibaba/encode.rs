@@ -268,7 +268,8 @@ fn tags(tags: &Tags) -> Value {
     json!({"Tags": {"Tag": rows}})
 }
 
-fn trust(trust: &TrustView) -> String {
+/// A role's trust as it is looked at.
+pub fn trust(trust: &TrustView) -> String {
     match trust {
         TrustView::Own(text) => text.clone(),
         TrustView::Linked(principal) => json!({

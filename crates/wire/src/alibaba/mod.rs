@@ -7,7 +7,7 @@
 
 pub mod actiontrail;
 mod decode;
-mod encode;
+pub mod encode;
 pub mod fault;
 pub mod known;
 mod params;

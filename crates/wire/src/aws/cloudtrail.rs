@@ -264,7 +264,7 @@ pub fn record(account: &AccountId, event: &Event) -> Value {
         "requestID": event.request_id,
         "eventID": event.id,
         "readOnly": reads(event),
-        "eventType": "AwsApiCall",
+        "eventType": if is_sign_in(event) { "AwsConsoleSignIn" } else { "AwsApiCall" },
         "managementEvent": true,
         "recipientAccountId": account,
         "eventCategory": "Management",
@@ -275,6 +275,12 @@ pub fn record(account: &AccountId, event: &Event) -> Value {
         let code = if told.code.is_empty() { error } else { exception(&told.code) };
         members.insert("errorCode".to_owned(), json!(code));
         members.insert("errorMessage".to_owned(), json!(told.message));
+    }
+    if is_sign_in(event) {
+        let how = json!({ "MobileVersion": "No", "MFAUsed": "No" });
+        members.insert("additionalEventData".to_owned(), how);
+    } else if event.console {
+        members.insert("sessionCredentialFromConsole".to_owned(), json!("true"));
     }
     if is_assumption(event) && event.error.is_none() {
         let of = |touched: &iam::audit::Touched| json!({ "ARN": touched.resource, "accountId": touched.account, "type": ROLE });
@@ -316,6 +322,9 @@ fn source(event: &Event) -> &str {
     if let Some(service) = &event.asked_by {
         return service;
     }
+    if is_sign_in(event) {
+        return "signin.amazonaws.com";
+    }
     let family = vendors_name(event).map(|operation| operation.facts().family);
     match family {
         Some(Family::Iam) => "iam.amazonaws.com",
@@ -342,6 +351,11 @@ fn is_sts(event: &Event) -> bool {
 
 fn is_assumption(event: &Event) -> bool {
     event.operation == Operation::AssumeRole.facts().name
+}
+
+/// Whether somebody signed in to the console. [src: the vendor's page on sign-in events]
+fn is_sign_in(event: &Event) -> bool {
+    event.operation == Operation::ConsoleLogin.facts().name
 }
 
 /// The service that acts here, itself or through its role; its callers are others.
@@ -470,6 +484,10 @@ fn parameters(event: &Event) -> Value {
 /// What was answered, in the members that the vendor has; nothing for what only reads or answers nothing.
 fn response(event: &Event) -> Value {
     let given = &event.response;
+    if is_sign_in(event) {
+        let came_in = if event.error.is_none() { "Success" } else { "Failure" };
+        return json!({ "ConsoleLogin": came_in });
+    }
     if event.error.is_some() || given.is_empty() || event.read_only {
         return Value::Null;
     }

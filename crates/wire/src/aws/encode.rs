@@ -266,6 +266,11 @@ fn role(x: &mut Xml, view: &RoleView, form: RoleForm) {
     }
 }
 
+/// A role's trust as it is looked at.
+pub fn shown_trust(view: &TrustView) -> String {
+    trust(view, RoleForm::Whole)
+}
+
 /// The trust of a service-linked role has two spellings: lists when it is made, single values
 /// when it is looked at. [src: AWS.md 2.1]
 fn trust(trust: &TrustView, form: RoleForm) -> String {

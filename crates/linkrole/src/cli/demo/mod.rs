@@ -30,7 +30,10 @@ pub fn demo(args: &DemoArgs) -> Result<(), String> {
     runtime.block_on(async {
         match file {
             Some((name, text)) => scenario::tell(name, text).await,
-            None => backup::tell().await,
+            None => {
+                backup::tell().await?;
+                scenario::name_all()
+            }
         }
     })
 }

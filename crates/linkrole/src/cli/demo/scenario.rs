@@ -20,6 +20,16 @@ pub const FILES: [(&str, &str); 6] = [
     ("tag", include_str!("../../../../../corpus/scenario/tag.toml")),
 ];
 
+/// Says which stories there are beside linkrole's own.
+pub fn name_all() -> Result<(), String> {
+    output::line("\nThe vendors' pages are told in the same way:")?;
+    for (name, text) in FILES {
+        let scenario: Scenario = toml::from_str(text).map_err(|e| format!("{name}: {e}"))?;
+        output::line(&format!("   linkrole demo {name:<8}  {}", scenario.title))?;
+    }
+    Ok(())
+}
+
 /// The pause before a call is made again.
 const PAUSE: Duration = Duration::from_millis(50);
 
