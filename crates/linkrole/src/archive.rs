@@ -5,11 +5,12 @@
 //! byte as it was stored. So an archive can be read with any tool, and held against the signed
 //! checkpoints as the store can.
 
-use crate::checkpoint::{Signer, leaf, verify_signature};
+use crate::audit_key::{Signer, verify_signature};
+use crate::checkpoint::leaf;
 use crate::merkle::Tree;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Split};
 use std::path::{Path, PathBuf};
 
 const KIND: &str = "linkrole-archive/1";
@@ -89,14 +90,15 @@ pub fn write(
     Ok(file)
 }
 
-/// Hands the entries of a folder's archives to `each`, in order, until it has enough; answers the
-/// position after the last, or nothing if `each` had enough.
+/// Hands the entries of a folder's archives to `each`, in order and from the position `from` on, until it has enough;
+/// answers the position after the last, or nothing if `each` had enough. Archives of what is before need not be there.
 ///
-/// Errors: archives that do not follow each other from the first entry on; one that was changed, cut
+/// Errors: archives that do not follow each other from that entry on; one that was changed, cut
 /// or added to, or is not signed by this key; what `each` says.
 pub fn read(
     folder: &Path,
     public: &str,
+    from: u64,
     each: &mut impl FnMut(u64, &[u8]) -> Result<bool, String>,
 ) -> Result<Option<u64>, String> {
     let mut files: Vec<PathBuf> = Vec::new();
@@ -108,29 +110,40 @@ pub fn read(
         }
     }
     files.sort();
-    let mut next = 1;
+    let mut next = None;
     let mut origin: Option<String> = None;
     for file in files {
         let wrong = |why: String| format!("{}: {why}", file.display());
-        let (header, records) = read_one(&file, public).map_err(wrong)?;
-        if header.from != next {
-            return Err(wrong(format!("expected entry {next} first; found {}", header.from)));
+        let (header, lines) = open(&file, public).map_err(wrong)?;
+        if header.to < from {
+            continue;
+        }
+        let is_next = match next {
+            None => header.from <= from,
+            Some(next) => header.from == next,
+        };
+        if !is_next {
+            let expected = next.unwrap_or(from);
+            return Err(wrong(format!("expected entry {expected} first; found {}", header.from)));
         }
         if origin.get_or_insert_with(|| header.origin.clone()) != &header.origin {
             return Err(wrong("it is of another installation".to_owned()));
         }
+        let records = records(&header, lines).map_err(wrong)?;
         for (position, record) in (header.from..).zip(&records) {
-            if !each(position, record)? {
+            if position >= from && !each(position, record)? {
                 return Ok(None);
             }
         }
-        next = header.to.saturating_add(1);
+        next = Some(header.to.saturating_add(1));
     }
-    Ok(Some(next))
+    Ok(Some(next.unwrap_or(from)))
 }
 
-/// One archive, checked by itself.
-fn read_one(file: &Path, public: &str) -> Result<(Header, Vec<Vec<u8>>), String> {
+type Lines = Split<BufReader<File>>;
+
+/// The first line of an archive, checked by itself, and the lines after it.
+fn open(file: &Path, public: &str) -> Result<(Header, Lines), String> {
     let open = File::open(file).map_err(|e| e.to_string())?;
     let mut lines = BufReader::new(open).split(b'\n');
     let first = lines.next().ok_or("it is empty")?.map_err(|e| e.to_string())?;
@@ -140,6 +153,11 @@ fn read_one(file: &Path, public: &str) -> Result<(Header, Vec<Vec<u8>>), String>
         return Err(format!("it is `{}`; expected `{KIND}`", header.kind));
     }
     verify_signature(public, &header.text(), &header.signature)?;
+    Ok((header, lines))
+}
+
+/// The entries of an archive, if they are those of its first line.
+fn records(header: &Header, lines: Lines) -> Result<Vec<Vec<u8>>, String> {
     let count = header.to.checked_sub(header.from).and_then(|n| n.checked_add(1));
     let count = count.filter(|_| header.from > 0).ok_or("its positions make no sense")?;
     let mut records = Vec::new();
@@ -155,7 +173,7 @@ fn read_one(file: &Path, public: &str) -> Result<(Header, Vec<Vec<u8>>), String>
     if root_of(header.from, &records) != header.root {
         return Err("its entries are not those that were signed".to_owned());
     }
-    Ok((header, records))
+    Ok(records)
 }
 
 #[cfg(test)]
@@ -179,7 +197,7 @@ mod tests {
 
     fn all(folder: &Path) -> Result<(u64, Vec<Vec<u8>>), String> {
         let mut found = Vec::new();
-        let next = read(folder, &signer(1).public(), &mut |position, record| {
+        let next = read(folder, &signer(1).public(), 1, &mut |position, record| {
             assert_eq!(position, found.len() as u64 + 1);
             found.push(record.to_vec());
             Ok(true)
@@ -196,6 +214,23 @@ mod tests {
             write(&folder, &signer(1), "origin", from, &records(from, to)).unwrap();
         }
         assert_eq!(all(&folder).unwrap(), (13, records(1, 12)));
+        // From an entry on; what is before need not be there, what is behind must.
+        let behind = |from: u64| -> Result<Vec<u64>, String> {
+            let mut found = Vec::new();
+            read(&folder, &signer(1).public(), from, &mut |position, _| {
+                found.push(position);
+                Ok(true)
+            })?;
+            Ok(found)
+        };
+        assert_eq!(behind(7).unwrap(), [7, 8, 9, 10, 11, 12]);
+        assert!(behind(13).unwrap().is_empty());
+        let name = |from: u64, to: u64| folder.join(format!("trail-{from:020}-{to:020}.jsonl"));
+        std::fs::remove_file(name(1, 4)).unwrap();
+        assert_eq!(behind(5).unwrap().len(), 8);
+        assert!(behind(4).unwrap_err().contains("expected entry 4 first; found 5"));
+        std::fs::remove_file(name(5, 8)).unwrap();
+        assert!(behind(7).unwrap_err().contains("expected entry 7 first; found 9"));
         let broken = vec![b"{\n}".to_vec()];
         assert!(write(&folder, &signer(1), "origin", 13, &broken).is_err());
         std::fs::remove_dir_all(&folder).unwrap();

@@ -1,7 +1,7 @@
 //! The only place that reads the clock and the random source of the operating system.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where the time comes from: the system, or a number that a test moves.
 #[derive(Debug, Default)]
@@ -42,6 +42,22 @@ impl Clock {
 fn system_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What has passed since it was started, by a clock that nobody sets.
+pub struct StopWatch(Instant);
+
+impl StopWatch {
+    /// Starts now.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// What has passed.
+    pub fn passed(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 /// Fills bytes with randomness of the operating system.

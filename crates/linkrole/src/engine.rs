@@ -6,6 +6,7 @@
 
 use crate::clock::{Clock, random};
 use crate::look_up::terms;
+use crate::pace::Pace;
 use crate::writer;
 use arc_swap::ArcSwap;
 use iam::access::Noted;
@@ -74,6 +75,8 @@ pub struct Engine<S> {
     pub failed: Notify,
     /// What the trail keeps; changes unless told before the first call.
     pub recording: OnceLock<Recording>,
+    /// How far the trail may run ahead of its checkpoints, where it has any.
+    pub pace: OnceLock<Arc<Pace>>,
     broken: AtomicBool,
     panics: AtomicU64,
 }
@@ -126,6 +129,7 @@ impl<S: Store> Engine<S> {
             changed: Notify::new(),
             failed: Notify::new(),
             recording: OnceLock::new(),
+            pace: OnceLock::new(),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });

@@ -10,7 +10,8 @@ use wire::trail::{Attribute, Facet, Search, facets};
 /// is written after it was decided.
 const DISORDER_MS: i64 = 60_000;
 
-/// What an entry is found by in the index.
+/// What an entry is found by in the index. `audit verify` works it out anew, so what is made of an event here belongs to the
+/// format of the store.
 pub fn terms(event: &Event) -> Vec<Term> {
     let mut terms = Vec::with_capacity(32);
     let mut small = Vec::with_capacity(128);

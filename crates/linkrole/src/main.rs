@@ -5,12 +5,14 @@
 //! `engine` (snapshot or writer) → `iam::handle`. Rules are in `iam`, texts in `wire`.
 
 mod archive;
+mod audit_key;
 mod callbacks;
 mod checkpoint;
 mod cli;
 mod clock;
 mod console;
 mod engine;
+mod evidence;
 mod inject;
 mod issuers;
 mod jwt;
@@ -18,15 +20,21 @@ mod keys;
 mod listener;
 mod look_up;
 mod merkle;
+#[cfg(test)]
+mod mutations;
 mod node;
+mod outside;
 mod outward;
+mod pace;
 #[cfg(test)]
 mod power;
+mod put_away;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
 mod races_asked;
 mod reconciler;
+mod resume;
 mod rpc;
 mod seed;
 mod server;

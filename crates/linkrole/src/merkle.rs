@@ -39,6 +39,17 @@ impl Tree {
         self.size
     }
 
+    /// A tree of this size with these roots of whole subtrees; none where their number is not that of the size.
+    pub fn of(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        let expected = usize::try_from(size.count_ones()).ok()?;
+        (peaks.len() == expected).then_some(Self { size, peaks })
+    }
+
+    /// The roots of the whole subtrees, the largest first: all that is needed to go on.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
     /// Appends a leaf, by its hash.
     pub fn push(&mut self, leaf: Hash) {
         let mut hash = leaf;
@@ -70,29 +81,49 @@ fn hashed_nothing() -> Hash {
     hash
 }
 
-/// The hash of the tree of these leaves.
-fn root_of(leaves: &[Hash]) -> Hash {
-    let mut tree = Tree::default();
-    leaves.iter().for_each(|leaf| tree.push(*leaf));
-    tree.root()
+/// The hashes by which a leaf is shown to be in a tree, gathered while the leaves of that tree go by.
+#[derive(Debug)]
+pub struct Path {
+    /// The subtrees beside the way from the leaf to the root, nearest first: where each begins and ends.
+    beside: Vec<(u64, u64, Tree)>,
+    next: u64,
 }
 
-/// The hashes by which a leaf is shown to be in the tree of these leaves, nearest first; none for a leaf that is not there.
-pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
-    if index >= leaves.len() {
-        return None;
+impl Path {
+    /// The way of the leaf at an index in a tree of this size; none for a leaf that is not there.
+    pub fn new(index: u64, size: u64) -> Option<Self> {
+        if index >= size {
+            return None;
+        }
+        let (mut from, mut to, mut beside) = (0, size, Vec::new());
+        while to - from > 1 {
+            let middle = from + split(to - from);
+            if index < middle {
+                beside.push((middle, to, Tree::default()));
+                to = middle;
+            } else {
+                beside.push((from, middle, Tree::default()));
+                from = middle;
+            }
+        }
+        beside.reverse();
+        Some(Self { beside, next: 0 })
     }
-    if leaves.len() == 1 {
-        return Some(Vec::new());
+
+    /// Takes the next leaf, by its hash.
+    pub fn push(&mut self, leaf: Hash) {
+        for (from, to, tree) in &mut self.beside {
+            if (*from..*to).contains(&self.next) {
+                tree.push(leaf);
+            }
+        }
+        self.next += 1;
     }
-    let (left, right) = leaves.split_at_checked(split(leaves.len()))?;
-    let (mut path, other) = if index < left.len() {
-        (path(left, index)?, root_of(right))
-    } else {
-        (self::path(right, index - left.len())?, root_of(left))
-    };
-    path.push(other);
-    Some(path)
+
+    /// The hashes, nearest first, once all leaves have gone by.
+    pub fn end(self) -> Vec<Hash> {
+        self.beside.iter().map(|(_, _, tree)| tree.root()).collect()
+    }
 }
 
 /// The root that a leaf at an index and its path make, in a tree of this size; none for a path of a wrong length. The size
@@ -106,7 +137,7 @@ pub fn root_by_path(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Option<
         None => None,
         Some(_) if size == 1 => None,
         Some((other, nearer)) => {
-            let half = u64::try_from(split(usize::try_from(size).ok()?)).ok()?;
+            let half = split(size);
             if index < half {
                 Some(node(&root_by_path(leaf, index, half, nearer)?, other))
             } else {
@@ -117,9 +148,8 @@ pub fn root_by_path(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Option<
 }
 
 /// The largest power of two below a size of at least two.
-fn split(size: usize) -> usize {
-    let half = size.next_power_of_two() / 2;
-    if half == size { half / 2 } else { half }
+fn split(size: u64) -> u64 {
+    1 << size.saturating_sub(1).max(1).ilog2()
 }
 
 #[cfg(test)]
@@ -157,23 +187,41 @@ mod tests {
     }
 
     #[test]
+    fn a_size_without_sense_is_no_panic() {
+        for size in [1 << 63, u64::MAX] {
+            assert_eq!(root_by_path(leaf(&[b"a"]), 7, size, &[]), None);
+            assert_eq!(root_by_path(leaf(&[b"a"]), size - 1, size, &[[0; 32]; 3]), None);
+            assert!(Path::new(size - 1, size).is_some());
+        }
+    }
+
+    #[test]
     fn a_path_leads_to_the_root_of_its_tree_and_of_no_other() {
-        for size in 1..40_usize {
-            let leaves: Vec<Hash> = (0..size).map(|n| leaf(&[&n.to_be_bytes()])).collect();
-            let root = root_of(&leaves);
-            let whole = u64::try_from(size).unwrap();
-            for (index, leaf) in leaves.iter().enumerate() {
-                let path = path(&leaves, index).unwrap();
-                let at = u64::try_from(index).unwrap();
+        for whole in 1..40_u64 {
+            let leaves: Vec<Hash> = (0..whole).map(|n| leaf(&[&n.to_be_bytes()])).collect();
+            let mut tree = Tree::default();
+            leaves.iter().for_each(|leaf| tree.push(*leaf));
+            let root = tree.root();
+            for (at, leaf) in (0_u64..).zip(&leaves) {
+                let mut path = Path::new(at, whole).unwrap();
+                leaves.iter().for_each(|leaf| path.push(*leaf));
+                let path = path.end();
                 assert_eq!(root_by_path(*leaf, at, whole, &path), Some(root));
                 for wrong in 0..whole {
                     let other = root_by_path(*leaf, wrong, whole, &path);
-                    assert!(wrong == at || other != Some(root), "{index} passes for {wrong}");
+                    assert!(wrong == at || other != Some(root), "{at} passes for {wrong}");
                 }
                 assert_ne!(root_by_path(super::leaf(&[b"other"]), at, whole, &path), Some(root));
                 assert_eq!(root_by_path(*leaf, whole, whole, &path), None);
             }
-            assert_eq!(path(&leaves, size), None);
+            assert!(Path::new(whole, whole).is_none());
+            // A tree goes on from its peaks as if it had seen all its leaves.
+            let mut other = Tree::of(whole, tree.peaks().to_vec()).unwrap();
+            assert_eq!(Tree::of(whole, vec![root; 65]), None);
+            for tree in [&mut tree, &mut other] {
+                tree.push(super::leaf(&[b"more"]));
+            }
+            assert_eq!(other, tree);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::outward::Outward;
 use crate::reconciler::Reconciler;
 use crate::server::{Auth, Server};
 use crate::tls::Tls;
-use crate::witness::Witness;
+use crate::witness::{Watch, Witness};
 use iam::rows::Row;
 use iam::seal::Keyring;
 use ipnet::IpNet;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// Between two times that it is stored who used what; what a crash may lose of it.
 const USES_EVERY: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub struct Settings {
 pub struct Node<S> {
     server: Arc<Server<S>>,
     callbacks: Arc<Callbacks>,
-    witness: Option<Witness>,
+    watch: Option<Watch>,
     listeners: Listeners,
     writer: std::thread::JoinHandle<()>,
     signals: [Signal; 2],
@@ -70,6 +70,8 @@ impl<S: Store> Node<S> {
         let clock = Arc::new(Clock::system());
         let (engine, writer) = Engine::start(store, keyring, clock).await?;
         let _ = engine.recording.set(settings.recording);
+        // Before anything is stored: what is stored waits for checkpoints, if they are too far behind.
+        let watch = settings.witness.map(|witness| witness.start(engine.clone())).transpose()?;
         let tcp = settings.tcp;
         let address = tcp.local_addr().map_err(|e| e.to_string())?;
         let operator = settings.socket.as_deref().map(bind_operator).transpose()?;
@@ -89,7 +91,7 @@ impl<S: Store> Node<S> {
         Ok(Self {
             server,
             callbacks: Arc::new(callbacks),
-            witness: settings.witness,
+            watch,
             listeners: Listeners { tcp, tls: settings.tls, operator },
             writer,
             signals,
@@ -135,8 +137,6 @@ impl<S: Store> Node<S> {
                 noting.record_uses().await;
             }
         });
-        let (done, ended) = oneshot::channel();
-        let witness = self.witness.map(|witness| tokio::spawn(witness.run(engine.clone(), ended)));
         let watched = engine.clone();
         let [mut term, mut int] = self.signals;
         let signal = tokio::spawn(async move {
@@ -159,11 +159,14 @@ impl<S: Store> Node<S> {
             tracing::error!(count = engine.panics(), "calls panicked while the server ran");
         }
         engine.stop().await;
-        let _ = tokio::task::spawn_blocking(move || self.writer.join()).await;
-        let _ = done.send(());
-        if let Some(witness) = witness {
-            let _ = witness.await;
-        }
+        let watch = self.watch;
+        let ended = tokio::task::spawn_blocking(move || {
+            let _ = self.writer.join();
+            if let Some(watch) = watch {
+                watch.end();
+            }
+        });
+        let _ = ended.await;
         if sound { Ok(()) } else { Err("the store came into doubt; see the log".to_owned()) }
     }
 }

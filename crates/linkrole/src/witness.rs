@@ -1,211 +1,411 @@
 //! Writes a checkpoint of the trail every minute, every thousand entries, and at the end: also when nothing happened, so
 //! that silence can be told from a trail that was cut off.
 //!
-//! Each line goes to a file in the data directory and, where the operator named one, to a file outside, which is best on
-//! another machine's disk. What could not be written outside is written there as soon as it can be.
+//! It does so on a thread of its own, to a file in the data directory. The file outside ([`crate::outside`]) and archives
+//! ([`crate::put_away`]) have each their own thread, so that no place that hangs holds checkpoints up. How it goes on
+//! after a start, and when it does not, is in [`crate::resume`].
 
-use crate::archive::{self, Keep};
-use crate::checkpoint::{Chain, Checkpoint, FILE, Signer, leaf};
+use crate::archive::Keep;
+use crate::audit_key::Signer;
+use crate::checkpoint::{Checkpoint, LEAVES, leaf, time_of};
+use crate::clock::StopWatch;
 use crate::engine::Engine;
 use crate::merkle::{Hash, Tree};
-use iam::audit::Event;
+use crate::outside::{Outside, Reach};
+use crate::pace::{EVERY, Pace};
+use crate::put_away::{PutAway, Told};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{EntryQuery, SEGMENT, Store};
-use tokio::sync::oneshot;
+use store::{EntryQuery, Store};
 
-/// The longest time without a checkpoint.
-const EVERY: Duration = Duration::from_secs(60);
-/// Entries after which there is one sooner.
-const ENTRIES: usize = 1_000;
-/// How often it is looked whether entries are too old.
-const ARCHIVE_EVERY: Duration = Duration::from_secs(600);
-/// How often it is looked.
+/// How often it is looked whether entries came.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where checkpoints are written, and with which key.
+/// Who signs the trail: where the checkpoints of a data directory end, and all that is needed to go on.
 pub struct Witness {
-    signer: Signer,
-    own: PathBuf,
-    outside: Option<PathBuf>,
-    tree: Tree,
-    last: Option<Checkpoint>,
-    new: Vec<Hash>,
-    /// Lines that are not outside yet.
-    unsent: Vec<String>,
+    pub(crate) signer: Arc<Signer>,
+    /// Whose trail it is.
+    pub(crate) origin: String,
+    pub(crate) own: PathBuf,
+    /// How long our own file is, as far as it holds.
+    pub(crate) length: u64,
+    pub(crate) tree: Tree,
+    pub(crate) last: Checkpoint,
+    pub(crate) outside: Option<Outside>,
     /// How long entries stay in the store; for ever unless told.
-    keep: Option<Keep>,
+    pub(crate) keep: Option<Keep>,
+    pub(crate) signed: Signing,
+}
+
+/// What is on its way into a checkpoint.
+#[derive(Debug, Default)]
+pub struct Signing {
+    /// Leaves that no checkpoint has yet; never more than one may have.
+    new: Vec<Hash>,
+    /// The time of the youngest entry so far.
+    youngest_ms: Option<i64>,
+    /// When the last checkpoint was written.
+    said: Option<Duration>,
+}
+
+/// A witness at work.
+pub struct Watch {
+    pace: Arc<Pace>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Watch {
+    /// Has it say its last word. To be called when nothing more comes.
+    pub fn end(self) {
+        self.pace.end();
+        if self.thread.join().is_err() {
+            tracing::error!("who signs the trail panicked");
+        }
+    }
+}
+
+/// Tells those who wait for a checkpoint that none comes any more, however the thread ends.
+struct Over(Arc<Pace>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.over();
+    }
 }
 
 impl Witness {
-    /// Goes on where the checkpoints of a data directory end. A line that a crash cut off is taken back.
-    ///
-    /// Errors: a sentence for the operator: files that do not read, checkpoints that do not hold, or a file outside that is
-    /// of another history.
-    pub fn open(
-        directory: &Path,
-        outside: Option<PathBuf>,
-        keep: Option<Keep>,
-    ) -> Result<Self, String> {
-        let signer = Signer::open(directory)?;
-        let public = signer.public();
-        let own = directory.join(FILE);
-        let mine = read(&own, &public)?;
-        let mut unsent = Vec::new();
-        if let Some(place) = &outside {
-            let theirs = read(place, &public)?;
-            mine.holds(&theirs).map_err(|why| {
-                format!("{}: {why}; run `linkrole audit verify`", place.display())
-            })?;
-            let missing = mine.checkpoints.get(theirs.checkpoints.len()..).unwrap_or_default();
-            unsent.extend(missing.iter().filter_map(|c| serde_json::to_string(c).ok()));
+    /// Begins to sign what the engine stores.
+    pub fn start<S: Store>(self, engine: Arc<Engine<S>>) -> Result<Watch, String> {
+        let pace = Arc::new(Pace::new(self.last.at_ms));
+        let _ = engine.pace.set(pace.clone());
+        let told = Arc::new(Told::default());
+        if let Some(keep) = self.keep.clone() {
+            let signer = self.signer.clone();
+            PutAway { engine: engine.clone(), signer, keep, told: told.clone() }.start()?;
         }
-        let last = mine.checkpoints.last().cloned();
-        Ok(Self { signer, own, outside, tree: mine.tree, last, new: Vec::new(), unsent, keep })
+        let over = Over(pace.clone());
+        let work = move || {
+            let pace = over.0.clone();
+            if !crate::writer::on_this_thread(self.run(&engine, &pace, &told)) {
+                tracing::error!("the trail is not signed: there is no runtime");
+            }
+            drop(over);
+        };
+        let made = std::thread::Builder::new().name("witness".to_owned()).spawn(work);
+        let thread = made.map_err(|e| format!("cannot start who signs the trail: {e}"))?;
+        Ok(Watch { pace, thread })
     }
 
-    /// Works until it is told that nothing more comes, and has the last word.
-    pub async fn run<S: Store>(mut self, engine: Arc<Engine<S>>, mut ended: oneshot::Receiver<()>) {
-        let (mut since, mut archived) = (EVERY, ARCHIVE_EVERY);
+    async fn run<S: Store>(mut self, engine: &Engine<S>, pace: &Pace, told: &Told) {
+        let watch = StopWatch::start();
         loop {
-            self.catch_up(&engine).await;
-            if since >= EVERY || self.new.len() >= ENTRIES {
-                since = Duration::ZERO;
-                self.say(&engine);
+            let is_ending = pace.now().is_ending;
+            self.turn(engine, pace, watch.passed()).await;
+            told.vouched(self.vouched());
+            if is_ending {
+                break;
             }
-            if archived >= ARCHIVE_EVERY {
-                archived = Duration::ZERO;
-                self.put_away(&engine).await;
-            }
-            if tokio::time::timeout(LOOK, &mut ended).await.is_ok() {
-                self.catch_up(&engine).await;
-                return self.say(&engine);
-            }
-            since += LOOK;
-            archived += LOOK;
+            pace.rest(LOOK);
+        }
+        if self.keep.is_some() && !told.finish() {
+            tracing::warn!("an archive was not ended; it is written again after the next start");
+        }
+        if self.outside.is_some_and(|outside| !outside.finish()) {
+            tracing::warn!(
+                "the last checkpoints are not outside; they are written there after the next start"
+            );
         }
     }
 
-    /// Reads the entries that came.
-    async fn catch_up<S: Store>(&mut self, engine: &Engine<S>) {
+    /// Up to which entry checkpoints vouch, in every place where they are to be.
+    fn vouched(&self) -> u64 {
+        let outside = self.outside.as_ref().map(|outside| outside.there().entries);
+        outside.unwrap_or(u64::MAX).min(self.last.size)
+    }
+
+    /// Reads what came and signs it, as far as that is due. `passed` tells the time since the start.
+    pub(crate) async fn turn<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        pace: &Pace,
+        passed: Duration,
+    ) {
         loop {
-            let query = EntryQuery::forwards(self.tree.size() + 1, 500);
-            let page = match engine.entries(&query).await {
-                Ok(page) => page,
-                Err(why) => return tracing::error!(why, "the trail was not read for a checkpoint"),
-            };
-            for entry in &page.entries {
-                let hash = leaf(entry.position, &entry.record);
-                self.tree.push(hash);
-                self.new.push(hash);
+            let more = self.catch_up(engine).await;
+            let now = pace.now();
+            let is_time = self.signed.said.is_none_or(|said| passed.saturating_sub(said) >= EVERY);
+            let is_due = is_time
+                || self.signed.new.len() >= LEAVES
+                || now.is_waited_for()
+                || (now.is_ending && !more);
+            if !is_due {
+                return;
             }
-            if page.entries.is_empty() || page.next.is_none() {
+            let at_ms = engine.now_ms().max(now.wanted_ms);
+            if let Err(why) = self.say(at_ms) {
+                return tracing::error!(why, "a checkpoint was not written");
+            }
+            self.signed.said = Some(passed);
+            pace.vouched(self.last.at_ms);
+            if !more {
                 return;
             }
         }
     }
 
-    /// Writes archives of what is too old, and has the store forget it then.
-    async fn put_away<S: Store>(&self, engine: &Engine<S>) {
-        let Some(keep) = &self.keep else { return };
-        loop {
-            match self.put_segment_away(engine, keep).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(why) => return tracing::error!(why, "old entries were not put away"),
-            }
-        }
-    }
-
-    /// Puts the oldest segment away, if all of it is old and signed checkpoints, inside and outside,
-    /// vouch for it. A crash between the archive and the forgetting leaves both, and writes it again.
-    async fn put_segment_away<S: Store>(
-        &self,
-        engine: &Engine<S>,
-        keep: &Keep,
-    ) -> Result<bool, String> {
-        let first = engine.first_entry().await?;
-        let after = first.saturating_add(SEGMENT);
-        let vouched = self.last.as_ref().map_or(0, |last| last.size);
-        if !self.unsent.is_empty() || after > vouched.saturating_add(1) {
-            return Ok(false);
-        }
-        let mut records = Vec::new();
-        while (records.len() as u64) < SEGMENT {
-            let at = first.saturating_add(records.len() as u64);
-            let query = EntryQuery { to: after - 1, ..EntryQuery::forwards(at, 1_000) };
-            let page = engine.entries(&query).await?;
-            if page.entries.is_empty() {
-                return Err(format!("entry {at} is missing"));
-            }
-            records.extend(page.entries.into_iter().map(|entry| entry.record));
-        }
-        // The last one that tells a time is the youngest.
-        let events = records.iter().rev().filter_map(|r| serde_json::from_slice::<Event>(r).ok());
-        let youngest_ms = events.map(|event| event.at_ms).next().unwrap_or(0);
-        if youngest_ms > engine.now_ms().saturating_sub(i64::from(keep.days) * 86_400_000) {
-            return Ok(false);
-        }
-        let origin = engine.keyring().check_value();
-        let file = archive::write(&keep.folder, &self.signer, &origin, first, &records)?;
-        engine.forget(after).await?;
-        tracing::info!(file = %file.display(), from = first, to = after - 1, "put entries away");
-        Ok(true)
-    }
-
-    /// Signs and writes a checkpoint. One that was not written is as if it had never been.
-    fn say<S: Store>(&mut self, engine: &Engine<S>) {
-        let origin = engine.keyring().check_value();
-        let at_ms = self.last.as_ref().map_or(0, |last| last.at_ms).max(engine.now_ms());
-        let made = self.signer.sign(&origin, self.last.as_ref(), &self.tree, &self.new, at_ms);
-        let Ok(line) = serde_json::to_string(&made) else { return };
-        if let Err(why) = append(&self.own, &line) {
-            return tracing::error!(why, "a checkpoint was not written");
-        }
-        self.new.clear();
-        self.last = Some(made);
-        if let Some(outside) = &self.outside {
-            self.unsent.push(line);
-            while let Some(line) = self.unsent.first() {
-                if let Err(why) = append(outside, line) {
-                    return tracing::error!(why, "a checkpoint was not put away outside");
+    /// Reads entries that came, as many as one checkpoint has; answers whether there are more.
+    async fn catch_up<S: Store>(&mut self, engine: &Engine<S>) -> bool {
+        while self.signed.new.len() < LEAVES {
+            let query = EntryQuery::forwards(self.tree.size() + 1, LEAVES - self.signed.new.len());
+            let page = match engine.entries(&query).await {
+                Ok(page) => page,
+                Err(why) => {
+                    tracing::error!(why, "the trail was not read for a checkpoint");
+                    return false;
                 }
-                self.unsent.remove(0);
+            };
+            for entry in &page.entries {
+                let hash = leaf(entry.position, &entry.record);
+                self.tree.push(hash);
+                self.signed.new.push(hash);
+                self.signed.youngest_ms = self.signed.youngest_ms.max(time_of(&entry.record));
+            }
+            if page.entries.is_empty() || page.next.is_none() {
+                return false;
             }
         }
+        true
+    }
+
+    /// Signs and writes a checkpoint of this time, or of a later one if something it vouches for is younger. One that was
+    /// not written is as if it had never been.
+    fn say(&mut self, at_ms: i64) -> Result<(), String> {
+        let at_ms = at_ms.max(self.last.at_ms).max(self.signed.youngest_ms.unwrap_or(i64::MIN));
+        let (last, leaves) = (Some(&self.last), &self.signed.new);
+        let made = Checkpoint::sign(&self.signer, &self.origin, last, &self.tree, leaves, at_ms);
+        let line = serde_json::to_string(&made).map_err(|e| e.to_string())? + "\n";
+        append(&self.own, self.length, line.as_bytes())?;
+        self.length += line.len() as u64;
+        self.signed.new.clear();
+        self.last = made;
+        self.last.leaves.clear();
+        if let Some(outside) = &self.outside {
+            outside.tell(Reach { bytes: self.length, entries: self.last.size });
+        }
+        Ok(())
     }
 }
 
-/// The checkpoints of a file, checked; none for a file that is not there.
-fn read(file: &Path, public: &str) -> Result<Chain, String> {
-    let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Chain::default()),
-        Err(e) => return Err(wrong(&e)),
-    };
-    let (chain, torn) = Chain::read(&text, public).map_err(|e| wrong(&e))?;
-    if torn {
-        let whole = text.rfind('\n').map_or(0, |at| at + 1);
-        let whole = u64::try_from(whole).unwrap_or(0);
-        let open = std::fs::OpenOptions::new().write(true).open(file).map_err(|e| wrong(&e))?;
-        open.set_len(whole).and_then(|()| open.sync_all()).map_err(|e| wrong(&e))?;
-    }
-    Ok(chain)
-}
-
-/// Adds a line, and answers when the disk has it.
-fn append(file: &Path, line: &str) -> Result<(), String> {
+/// Adds a line to our own file, whose lines end at `length`, and answers when the disk has it.
+///
+/// Errors: a file that cannot be written, or that somebody else has written.
+fn append(file: &Path, length: u64, line: &[u8]) -> Result<(), String> {
     let wrong = |e: std::io::Error| format!("{}: {e}", file.display());
-    let mut open =
-        std::fs::OpenOptions::new().append(true).create(true).open(file).map_err(wrong)?;
-    let before = open.metadata().map_err(wrong)?.len();
-    let written = open.write_all(format!("{line}\n").as_bytes()).and_then(|()| open.sync_all());
-    written.map_err(|e| {
-        // Half a line would spoil the next.
-        let _ = open.set_len(before);
+    let mut open = std::fs::OpenOptions::new().append(true).open(file).map_err(wrong)?;
+    let found = open.metadata().map_err(wrong)?.len();
+    if found < length {
+        return Err(format!("{}: expected {length} bytes; found {found}", file.display()));
+    }
+    if found > length {
+        // A line that was not written whole, and could not be taken back at once.
+        open.set_len(length).map_err(wrong)?;
+    }
+    open.write_all(line).and_then(|()| open.sync_all()).map_err(|e| {
+        let _ = open.set_len(length);
         wrong(e)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
+    use super::*;
+    use crate::checkpoint::{End, FILE};
+    use crate::clock::Clock;
+    use crate::pace::GRACE_MS;
+    use crate::resume::Place;
+    use crate::seed::Seed;
+    use iam::command::Command;
+    use iam::seal::Keyring;
+    use store::disk::Disk;
+    use store::{Embedded, Memory};
+
+    struct Site {
+        folder: tempfile::TempDir,
+        engine: Arc<Engine<Memory>>,
+        writer: std::thread::JoinHandle<()>,
+        clock: Arc<Clock>,
+        witness: Witness,
+        now_ms: i64,
+    }
+
+    async fn site() -> Site {
+        let ring = Keyring::from_bytes(&[3; Keyring::LEN]).unwrap();
+        let mut seed = Seed::begin(&ring);
+        seed.account(None, policy::Dialect::Aws).unwrap();
+        let store = Memory::new();
+        crate::engine::install(&store, &seed.changes, seed.event.as_ref().unwrap()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let now_ms = Clock::system().now_ms();
+        let (directory, origin) = (folder.path(), ring.check_value());
+        let place = Place { directory, origin, now_ms, outside: None, keep: None };
+        let witness = Witness::open(&store, place).await.unwrap();
+        let clock = Arc::new(Clock::fixed(now_ms));
+        let (engine, writer) = Engine::start(store, ring, clock.clone()).await.unwrap();
+        Site { folder, engine, writer, clock, witness, now_ms }
+    }
+
+    fn last(folder: &Path) -> Checkpoint {
+        End::of(&folder.join(FILE)).unwrap().checkpoint().unwrap().unwrap()
+    }
+
+    fn block_on(work: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(work);
+    }
+
+    async fn write(engine: &Engine<Memory>) {
+        let command = Command::StockServices { services: Box::default() };
+        engine.system(command).await.unwrap();
+    }
+
+    #[test]
+    fn there_is_a_checkpoint_a_minute_by_a_clock_that_nobody_sets() {
+        block_on(async {
+            let Site { folder, engine, mut witness, clock, now_ms, .. } = site().await;
+            let pace = Pace::new(now_ms);
+            let mut hashes = Vec::new();
+            // The clock of the day stands, and goes back.
+            for (passed_s, is_new) in
+                [(0, true), (59, false), (60, true), (119, false), (500, true)]
+            {
+                clock.set(now_ms - passed_s);
+                let passed = Duration::from_secs(u64::try_from(passed_s).unwrap());
+                witness.turn(&engine, &pace, passed).await;
+                let hash = last(folder.path()).hash();
+                assert_eq!(hashes.last() != Some(&hash), is_new, "after {passed_s} s");
+                hashes.push(hash);
+            }
+            assert_eq!(last(folder.path()).at_ms, now_ms);
+        });
+    }
+
+    #[test]
+    fn no_checkpoint_vouches_for_what_a_loss_of_power_takes() {
+        block_on(async {
+            let ring = || Keyring::from_bytes(&[3; Keyring::LEN]).unwrap();
+            let own = ring();
+            let mut seed = Seed::begin(&own);
+            seed.account(None, policy::Dialect::Aws).unwrap();
+            let disk = Disk::new();
+            let store = Embedded::create_on(disk.clone()).unwrap();
+            let event = seed.event.as_ref().unwrap();
+            crate::engine::install(&store, &seed.changes, event).await.unwrap();
+            let (folder, now_ms) = (tempfile::tempdir().unwrap(), Clock::system().now_ms());
+            let place = || Place {
+                directory: folder.path(),
+                origin: ring().check_value(),
+                now_ms,
+                outside: None,
+                keep: None,
+            };
+            let mut witness = Witness::open(&store, place()).await.unwrap();
+            let clock = Arc::new(Clock::fixed(now_ms));
+            let (engine, writer) = Engine::start(store, ring(), clock).await.unwrap();
+            let pace = Pace::new(now_ms);
+            for n in 0..12_u32 {
+                engine.system(Command::StockServices { services: Box::default() }).await.unwrap();
+                witness.turn(&engine, &pace, EVERY * n).await;
+                assert_eq!(witness.last.size, u64::from(n) + 2);
+                for dice in [None, Some(u64::from(n)), Some(u64::from(n) + 1_000)] {
+                    let after = Embedded::open_on(disk.crash(dice)).unwrap();
+                    let resumed = Witness::open(&after, place()).await.unwrap();
+                    assert_eq!(resumed.last.size, witness.last.size);
+                }
+            }
+            engine.stop().await;
+            writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn an_entry_after_a_leap_of_the_clock_waits_for_a_checkpoint() {
+        block_on(async {
+            let Site { folder, engine, writer, witness, clock, now_ms } = site().await;
+            let watch = witness.start(engine.clone()).unwrap();
+            write(&engine).await;
+            let leap_ms = now_ms + 10 * GRACE_MS;
+            clock.set(leap_ms);
+            write(&engine).await;
+            // It was answered, so it is stored; what was signed by then must not be further behind than a crash leaves it.
+            let at_ms = last(folder.path()).at_ms;
+            assert!(at_ms >= leap_ms, "{at_ms}");
+            engine.stop().await;
+            writer.join().unwrap();
+            watch.end();
+            let page = engine.entries(&EntryQuery::backwards(u64::MAX, 1)).await.unwrap();
+            assert_eq!(page.entries.first().and_then(|e| time_of(&e.record)), Some(leap_ms));
+        });
+    }
+
+    #[test]
+    fn where_nothing_is_signed_any_more_nothing_is_stored_beyond_what_a_crash_leaves() {
+        block_on(async {
+            let Site { engine, clock, now_ms, .. } = site().await;
+            let pace = Arc::new(Pace::new(now_ms));
+            assert!(engine.pace.set(pace.clone()).is_ok());
+            drop(Over(pace));
+            clock.set(now_ms + GRACE_MS);
+            write(&engine).await;
+            let stored = engine.entries(&EntryQuery::forwards(1, 100)).await.unwrap().entries;
+            clock.set(now_ms + GRACE_MS + 1);
+            let command = Command::StockServices { services: Box::default() };
+            assert!(engine.system(command).await.is_err());
+            assert!(!engine.is_sound(), "the server ends");
+            let after = engine.entries(&EntryQuery::forwards(1, 100)).await.unwrap().entries;
+            assert_eq!(after, stored);
+        });
+    }
+
+    #[test]
+    fn a_line_that_was_not_written_whole_is_taken_back_before_the_next() {
+        block_on(async {
+            let Site { folder, engine, mut witness, now_ms, .. } = site().await;
+            let (own, pace) = (folder.path().join(FILE), Pace::new(now_ms));
+            witness.turn(&engine, &pace, Duration::ZERO).await;
+            let before = std::fs::read(&own).unwrap();
+            std::fs::write(&own, [before.as_slice(), b"half"].concat()).unwrap();
+            witness.turn(&engine, &pace, EVERY).await;
+            let after = std::fs::read(&own).unwrap();
+            assert_eq!(after.get(..before.len()).unwrap(), before);
+            assert!(after.get(before.len()..).unwrap().starts_with(b"{\"kind\""));
+            // Somebody took checkpoints away: none is written until they are back, and what is to be stored waits.
+            std::fs::write(&own, &before).unwrap();
+            witness.turn(&engine, &pace, EVERY * 2).await;
+            assert_eq!(std::fs::read(&own).unwrap(), before);
+            std::fs::write(&own, &after).unwrap();
+            witness.turn(&engine, &pace, EVERY * 2).await;
+            assert!(std::fs::read(&own).unwrap().len() > after.len());
+        });
+    }
+
+    #[test]
+    fn a_place_that_never_answers_holds_no_checkpoint_up_and_nothing_is_put_away() {
+        block_on(async {
+            let Site { folder, engine, mut witness, now_ms, .. } = site().await;
+            witness.outside = Some(Outside::silent());
+            let pace = Pace::new(now_ms);
+            write(&engine).await;
+            let mut length = 0;
+            for minute in 0..5 {
+                witness.turn(&engine, &pace, EVERY * minute).await;
+                let found = std::fs::read(folder.path().join(FILE)).unwrap().len();
+                assert!(found > length);
+                length = found;
+            }
+            assert_eq!((witness.last.size, witness.vouched()), (2, 0));
+        });
+    }
 }

@@ -53,7 +53,8 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
     made.map_err(|e| format!("cannot start the {name}: {e}"))
 }
 
-fn on_this_thread(work: impl Future<Output = ()>) -> bool {
+/// Runs work on the thread that calls, whatever it waits for; answers whether it could.
+pub fn on_this_thread(work: impl Future<Output = ()>) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.map(|runtime| runtime.block_on(work)).is_ok()
 }
@@ -66,6 +67,8 @@ struct Batch {
     recorded: Vec<oneshot::Sender<()>>,
     resets: Vec<oneshot::Sender<Result<(), String>>>,
     changes: bool,
+    /// The time of the youngest entry.
+    youngest_ms: i64,
 }
 
 impl Batch {
@@ -153,6 +156,7 @@ impl<S: Store> Runner<S> {
             Job::Record(event, done) => {
                 self.engine.note(&event);
                 self.batch.entries.extend(entry(&event, &[]));
+                self.batch.youngest_ms = self.batch.youngest_ms.max(event.at_ms);
                 self.batch.recorded.push(done);
             }
             Job::RecordUses(done) => {
@@ -187,6 +191,7 @@ impl<S: Store> Runner<S> {
             match made {
                 Some(entry) => {
                     batch.entries.push(entry);
+                    batch.youngest_ms = batch.youngest_ms.max(handled.event.at_ms);
                     self.engine.note(&handled.event);
                 }
                 None => {
@@ -302,6 +307,11 @@ impl<S: Store> Committer<S> {
         if !self.engine.is_sound() {
             // What was run here rests on what was not stored.
             return Err("a batch before was not stored".to_owned());
+        }
+        if let Some(pace) = self.engine.pace.get()
+            && !batch.entries.is_empty()
+        {
+            pace.wait_for(batch.youngest_ms)?;
         }
         if batch.changes {
             let stored = self.engine.store.commit(self.revision, &batch.entries).await;

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use redb::{BackendError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 
-use crate::codec::{Head, seal, unseal_batch};
+use crate::codec::{Head, Held, seal, unseal_batch};
 use crate::embedded::{
     FILE_NAME, HEAD, HEADER_LEN, ROWS, builder, check_header_bytes, check_rows, failed,
     file_backend, guard, open_error, read_head,
@@ -71,15 +71,7 @@ fn check_unguarded(
     backend: impl StorageBackend,
     report: &mut FsckReport,
 ) -> Result<(), StoreError> {
-    let mut header = vec![0; usize::try_from(HEADER_LEN).unwrap_or_default()];
-    if backend.len().map_err(failed)? < HEADER_LEN {
-        return Err(StoreError::Damaged(format!("`{place}` is too short")));
-    }
-    backend.read(0, &mut header).map_err(failed)?;
-    check_header_bytes(&header)?;
-    let overlay = Overlay::over(backend)?;
-    let mut database =
-        builder().create_with_backend(overlay).map_err(|error| open_error(place, &error))?;
+    let mut database = open_over(place, backend)?;
     if !database.check_integrity().map_err(|error| open_error(place, &error))? {
         report.problems.push("the engine's own check had to repair the file".to_owned());
     }
@@ -91,14 +83,31 @@ fn check_unguarded(
     let checked = check_rows(&rows, &head, &mut |_| count += 1);
     report.rows = count;
     note(report, checked)?;
-    check_entries(&transaction, &head, report)
+    check_entries(&transaction, &head, report, &mut |_| true)
 }
 
-/// Reads every batch; the index must say of each whole segment what its entries say.
-fn check_entries(
+/// Opens a store that is only read: what redb writes, to repair it, goes to an overlay in memory.
+pub(crate) fn open_over(
+    place: &str,
+    backend: impl StorageBackend,
+) -> Result<redb::Database, StoreError> {
+    let mut header = vec![0; usize::try_from(HEADER_LEN).unwrap_or_default()];
+    if backend.len().map_err(failed)? < HEADER_LEN {
+        return Err(StoreError::Damaged(format!("`{place}` is too short")));
+    }
+    backend.read(0, &mut header).map_err(failed)?;
+    check_header_bytes(&header)?;
+    let overlay = Overlay::over(backend)?;
+    builder().create_with_backend(overlay).map_err(|error| open_error(place, &error))
+}
+
+/// Reads every batch and hands each entry to `each`, until that has enough; the index must say of each whole segment
+/// what its entries say.
+pub(crate) fn check_entries(
     transaction: &redb::ReadTransaction,
     head: &Head,
     report: &mut FsckReport,
+    each: &mut dyn FnMut(&Held<'_>) -> bool,
 ) -> Result<(), StoreError> {
     let entries = transaction.open_table(ENTRIES).map_err(failed)?;
     let index = transaction.open_table(INDEX).map_err(failed)?;
@@ -130,6 +139,9 @@ fn check_entries(
         next = start.saturating_add(found.len() as u64);
         for entry in found.iter().filter(|entry| entry.position >= head.first_position) {
             report.entries += 1;
+            if !each(entry) {
+                return Ok(());
+            }
             let as_written = crate::Entry { terms: entry.terms.clone(), ..Default::default() };
             tail.grow(head, entry.position, &[as_written], |segment, buckets| {
                 sealed += buckets.len() as u64;

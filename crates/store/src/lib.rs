@@ -12,11 +12,13 @@ mod codec;
 pub mod disk;
 pub mod embedded;
 pub mod faults;
+pub mod forge;
 mod fsck;
 mod index;
 mod log;
 pub mod memory;
 pub mod suite;
+mod trail;
 
 pub use any::Any;
 pub use codec::{BatchId, batch_id};
@@ -24,6 +26,7 @@ pub use embedded::Embedded;
 pub use fsck::{FsckReport, fsck, fsck_backend};
 pub use index::{SEGMENT, Term};
 pub use memory::Memory;
+pub use trail::{Trail, TrailEntry};
 
 /// The number of commits so far; 0 for a store that never saw one.
 pub type Revision = u64;

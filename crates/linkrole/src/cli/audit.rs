@@ -3,6 +3,7 @@
 use super::output::{self, Output};
 use super::remote::Remote;
 use super::{Endpoint, Operator, evidence};
+use crate::evidence::Ask;
 use clap::{Args, Subcommand, ValueEnum};
 use iam::audit::Event;
 use serde_json::{Map, Value, json};
@@ -127,6 +128,9 @@ pub enum AuditCommand {
         /// The folder with the archives of entries that are no longer in the store
         #[arg(long, requires = "data_dir", value_name = "FOLDER")]
         archive: Option<PathBuf>,
+        /// Begin behind the checkpoint at the end of this file, like a copy that was verified before; what it vouches for is believed
+        #[arg(long, requires = "data_dir", value_name = "FILE")]
+        since: Option<PathBuf>,
         /// The public key; that of the data directory unless given
         #[arg(long)]
         public_key: Option<PathBuf>,
@@ -181,11 +185,18 @@ pub fn run(command: AuditCommand, output: Output) -> Result<(), String> {
             data_dir: Some(directory),
             checkpoints,
             archive,
+            since,
             public_key,
             ..
         } => {
-            let (outside, archive) = (checkpoints.as_deref(), archive.as_deref());
-            evidence::verify(&directory, outside, archive, public_key.as_deref(), output)
+            let ask = Ask {
+                directory: &directory,
+                outside: checkpoints.as_deref(),
+                archives: archive.as_deref(),
+                public_key: public_key.as_deref(),
+                since: since.as_deref(),
+            };
+            evidence::verify(&ask, output)
         }
         AuditCommand::Verify { proof, public_key, .. } => {
             evidence::verify_proof(proof.as_deref(), public_key.as_deref(), output)

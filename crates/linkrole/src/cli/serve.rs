@@ -4,6 +4,7 @@ use super::{DialectArg, output};
 use crate::archive::Keep;
 use crate::engine::Recording;
 use crate::node::{Node, Settings};
+use crate::resume::Place;
 use crate::seed::{KeyPair, Seed};
 use crate::server::Auth;
 use crate::witness::Witness;
@@ -212,6 +213,14 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
     super::runtime()?.block_on(async {
         let store = Embedded::open(&directory).map_err(|e| e.to_string())?;
         let keyring = crate::keys::load(&directory)?;
+        let place = Place {
+            directory: &directory,
+            origin: keyring.check_value(),
+            now_ms: crate::clock::Clock::system().now_ms(),
+            outside: args.checkpoints.or(config.checkpoints),
+            keep,
+        };
+        let witness = Witness::open(&store, place).await?;
         let settings = Settings {
             tcp: crate::node::bind(listen).await?,
             tls,
@@ -223,11 +232,7 @@ pub fn serve(args: ServeArgs) -> Result<(), String> {
                 true => Recording::Reads,
                 false => Recording::Changes,
             },
-            witness: Some(Witness::open(
-                &directory,
-                args.checkpoints.or(config.checkpoints),
-                keep,
-            )?),
+            witness: Some(witness),
             reset: None,
             inject: crate::inject::Inject::default(),
         };

@@ -1,10 +1,12 @@
 """The trail's evidence: signed checkpoints, in the data directory and outside, and what is found with them offline."""
 
 import concurrent.futures
+import fcntl
 import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -44,15 +46,25 @@ class Evidence(unittest.TestCase):
         more = ["--checkpoints", self.outside] if outside else []
         return run("audit", "verify", "--data-dir", self.data, "--output", "json", *more, *args)
 
-    def holds(self, **kwargs):
-        code, out, err = self.verify(**kwargs)
+    def holds(self, args=(), **kwargs):
+        code, out, err = self.verify(*args, **kwargs)
         self.assertEqual(code, 0, err)
         return json.loads(out)
 
-    def fails(self, why, **kwargs):
-        code, out, err = self.verify(**kwargs)
-        self.assertNotEqual(code, 0, out)
+    def fails(self, why, args=(), **kwargs):
+        code, out, err = self.verify(*args, **kwargs)
+        self.assertEqual((code, out), (1, ""), err)
         self.assertRegex(err, why)
+
+    def does_not_start(self, why):
+        done = subprocess.run([BINARY, "serve", "--data-dir", self.data, "--listen", "127.0.0.1:0",
+                               *self.server.args], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertRegex(done.stderr, why)
+
+    def put(self, file, lines):
+        with open(file, "w") as text:
+            text.writelines(lines)
 
     def lines(self, file):
         with open(file) as text:
@@ -65,7 +77,13 @@ class Evidence(unittest.TestCase):
         self.end()
         found = self.holds()
         self.assertEqual(found["entries"], found["vouched"])
+        self.assertEqual(found["outside"]["vouched"], found["vouched"])
+        self.assertEqual(found["outside"]["checkpoints"], found["checkpoints"])
+        self.assertIsNone(self.holds(outside=False)["outside"])
         self.assertGreater(found["entries"], 5)
+        self.assertEqual(os.listdir(self.folder.name), ["outside"])
+        left = {name for name in os.listdir(self.data) if name.startswith(("audit", "check", ".un"))}
+        self.assertEqual(left, {"audit-key", "audit-key.pub", "checkpoints"})
         self.assertEqual(os.stat(os.path.join(self.data, "audit-key")).st_mode & 0o777, 0o600)
         self.assertEqual(self.lines(self.outside), self.lines(os.path.join(self.data, "checkpoints")))
         code, out, err = run("audit", "prove", position, "--data-dir", self.data)
@@ -84,6 +102,21 @@ class Evidence(unittest.TestCase):
         for changed in ({"position": int(position) + 1}, {"path": []}, {"record": "e30="}):
             code, _, err = checked(changed)
             self.assertIn("does not lead to the checkpoint's root", err)
+        # What was verified once is believed later: only what came behind it is read.
+        verified = os.path.join(self.folder.name, "verified")
+        shutil.copy(self.outside, verified)
+        self.server.start()
+        self.work()
+        self.end()
+        later = self.holds()
+        self.assertGreater(later["entries"], found["entries"])
+        since = self.holds(args=("--since", verified))
+        self.assertEqual({**since, "checkpoints": None}, {**later, "checkpoints": None})
+        self.assertEqual(since["checkpoints"], later["checkpoints"] - found["checkpoints"])
+        with open(verified, "w") as file:
+            file.writelines([self.lines(self.outside)[-1].replace('"at_ms":1', '"at_ms":2', 1)])
+        self.fails("is not among those of", args=("--since", verified))
+        os.remove(verified)
         code, _, err = run("audit", "prove", "9999", "--data-dir", self.data)
         self.assertIn("no checkpoint vouches for entry 9999", err)
 
@@ -108,14 +141,12 @@ class Evidence(unittest.TestCase):
         self.holds(outside=False)
         self.fails("was put away outside and is missing here: the trail was set back")
         # And such a server does not go on as if nothing had been.
-        done = subprocess.run([BINARY, "serve", "--data-dir", self.data, "--listen", "127.0.0.1:0",
-                               "--checkpoints", self.outside], capture_output=True, text=True)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("was set back", done.stderr)
+        self.does_not_start("was set back")
         # An older store under the checkpoints of now.
         os.replace(os.path.join(self.folder.name, "after", "checkpoints"),
                    os.path.join(self.data, "checkpoints"))
         self.fails("is missing, and all after it")
+        self.does_not_start("the store was set back")
         # A checkpoint dropped, changed, or of another time.
         shutil.copy(self.outside, os.path.join(after, "checkpoints"))
         for change, why in [
@@ -127,10 +158,27 @@ class Evidence(unittest.TestCase):
         ]:
             restored(after)
             file = os.path.join(self.data, "checkpoints")
-            changed = change(self.lines(file))
-            with open(file, "w") as text:
-                text.writelines(changed)
+            self.put(file, change(self.lines(file)))
             self.fails(why)
+        # All of them gone: nothing vouches for anything, and no start signs it as if nothing had been.
+        for gone in (lambda: self.put(file, []), lambda: os.remove(file)):
+            restored(after)
+            gone()
+            self.fails("expected signed checkpoints", outside=False)
+            self.fails("expected signed checkpoints")
+            outside, self.server.args = self.server.args, ()
+            self.does_not_start("expected signed checkpoints")
+            self.server.args = outside
+            self.does_not_start("expected signed checkpoints")
+        # They are outside, too: put back from there, they hold.
+        shutil.copy(self.outside, file)
+        self.holds()
+        # The key gone with them: what was put away outside is of a key that is not there.
+        for name in ("audit-key", "audit-key.pub", "checkpoints"):
+            os.remove(os.path.join(self.data, name))
+        self.fails("checkpoints were put away outside, and the data directory has none")
+        public = os.path.join(after, "audit-key.pub")
+        self.fails("expected signed checkpoints", args=("--public-key", public))
         # A word in an entry on the disk.
         restored(after)
         store = os.path.join(self.data, "linkrole.redb")
@@ -159,10 +207,82 @@ class Evidence(unittest.TestCase):
         other.process.wait(30)
         other.process.stdout.close()
         other.log.close()
-        done = subprocess.run([BINARY, "serve", "--data-dir", other.data, "--listen", "127.0.0.1:0",
-                               "--checkpoints", self.outside], capture_output=True, text=True)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("signature is not of this key", done.stderr)
+        self.data = other.data
+        self.does_not_start("signature is not of this key")
+
+    def test_a_new_installation_is_verified_before_it_ever_served(self):
+        self.end()
+        self.data = os.path.join(self.folder.name, "new")
+        code, out, err = run("init", "--data-dir", self.data)
+        self.assertEqual(code, 0, err)
+        found = self.holds(outside=False)
+        self.assertEqual((found["entries"], found["vouched"], found["checkpoints"]), (1, 0, 0))
+        self.fails("the data directory has none")
+
+    def test_half_a_line_outside_is_completed_and_nothing_there_is_ever_cut(self):
+        self.work()
+        self.server.kill()
+        # What cannot be written there is written later; half of it was.
+        own = os.path.join(self.data, "checkpoints")
+        lines = self.lines(own)
+        self.assertGreater(len(lines), 1)
+        whole = "".join(lines[:-1])
+        self.put(self.outside, [whole, lines[-1][:150]])
+        self.holds()
+        before = os.stat(self.outside).st_ino
+        self.server.start()
+        self.work()
+        self.end()
+        self.assertEqual(self.lines(self.outside), self.lines(own))
+        self.assertEqual(os.stat(self.outside).st_ino, before)
+        # Another half line is not taken for ours, and stays for whoever is to look at it.
+        self.put(self.outside, [whole, lines[-1][:150].replace('"size":', '"size":1')])
+        put = self.lines(self.outside)
+        self.fails("checkpoint 2: outside another was put away|checkpoint 3: outside another")
+        self.does_not_start("another history was put away outside")
+        self.assertEqual(self.lines(self.outside), put)
+
+    def test_a_place_outside_that_hangs_holds_up_neither_start_nor_checkpoints_nor_end(self):
+        self.end()
+        own = os.path.join(self.data, "checkpoints")
+        before = self.lines(self.outside)
+        # Who opens a file under a lease waits until its holder gives it back, here longer than the server waits.
+        held = os.open(self.outside, os.O_RDWR)
+        self.addCleanup(os.close, held)
+        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+        try:
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as why:
+            self.skipTest(f"no leases here: {why}")
+        self.server.start()
+        self.work()
+        self.end()
+        self.assertGreater(len(self.lines(own)), len(before))
+        with open(self.server.log.name) as log:
+            self.assertRegex(log.read(), "does not answer(.|\n)*are not outside")
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        self.assertEqual(self.lines(self.outside), before)
+        self.assertLess(self.holds()["outside"]["vouched"], self.holds()["vouched"])
+        self.server.start()
+        self.end()
+        self.assertEqual(self.lines(self.outside), self.lines(own))
+
+    def test_a_place_outside_that_cannot_be_written_holds_nothing_up(self):
+        # From now on the place is a folder: whatever is written there fails.
+        os.remove(self.outside)
+        os.mkdir(self.outside)
+        own = os.path.join(self.data, "checkpoints")
+        before = len(self.lines(own))
+        self.work()
+        self.end()
+        self.assertGreater(len(self.lines(own)), before)
+        self.holds(outside=False)
+        self.does_not_start("expected a file; found something else")
+        os.rmdir(self.outside)
+        self.server.start()
+        self.end()
+        self.assertEqual(self.lines(self.outside), self.lines(own))
+        self.holds()
 
     def flood(self, count):
         """So many refused calls: one signed request, sent again and again on a few connections."""
