@@ -4,7 +4,7 @@
 //! batch at a time with one sync, publishes the state after it, and only then answers. While a batch
 //! is on its way to the disk the next is gathered, on a state that nobody else sees. So no answer
 //! precedes its durability, nobody sees what may yet be lost, and the processor does not wait for the
-//! disk. When it is busy, batches go at a pace, so that a fast disk does not make them small. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
+//! disk. When it is busy, batches go with a gap between them, so that a fast disk does not make them small. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
 
 use crate::engine::{Engine, Job, Recording, entry, is_known, of_system, row_changes};
 use iam::access::Noted;
@@ -26,7 +26,7 @@ const BATCH: usize = 512;
 const BUSY: usize = 8;
 /// Between two batches when it is busy. A disk that is faster than this would else be given many small batches, each
 /// of which costs the processor what a large one costs.
-const PACE: Duration = Duration::from_millis(1);
+const GAP: Duration = Duration::from_millis(1);
 
 type Reply = oneshot::Sender<Result<Output, Error>>;
 
@@ -132,7 +132,7 @@ impl<S: Store> Runner<S> {
                 () = rest.as_mut(), if !may_go => may_go = true,
                 Ok(place) = free.acquire_owned(), if !self.batch.is_empty() && (may_go || !has_room) => {
                     may_go = self.batch.replies.len() < BUSY;
-                    rest.as_mut().reset(tokio::time::Instant::now() + PACE);
+                    rest.as_mut().reset(tokio::time::Instant::now() + GAP);
                     self.send(place);
                 }
             }

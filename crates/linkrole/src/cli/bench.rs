@@ -9,7 +9,9 @@ use super::output;
 use crate::engine::{Engine, Recording};
 use crate::look_up::{look_up, terms};
 use crate::node::{Node, Settings};
+use crate::resume::Place;
 use crate::seed::{CATALOGUE, KeyPair, Seed};
+use crate::witness::Witness;
 use iam::audit::{Actor, Event, Touched};
 use iam::seal::Keyring;
 use iam::text::AccountId;
@@ -111,6 +113,18 @@ struct Running {
 impl Running {
     async fn start(directory: &Path, recording: Recording) -> Result<Self, String> {
         let Made { keyring, store, admin, service, account } = made(directory).await?;
+        // Checkpoints belong to the trail, so their cost does, too.
+        let place = Place {
+            directory,
+            origin: keyring.check_value(),
+            now_ms: crate::clock::Clock::system().now_ms(),
+            outside: None,
+            keep: None,
+        };
+        let witness = match recording {
+            Recording::Nothing => None,
+            _ => Some(Witness::open(&store, place).await?),
+        };
         let tcp = crate::node::bind(([127, 0, 0, 1], 0).into()).await?;
         let settings = Settings {
             tcp,
@@ -120,7 +134,7 @@ impl Running {
             private_issuers: false,
             callback_networks: Vec::new(),
             recording,
-            witness: None,
+            witness,
             reset: None,
             inject: crate::inject::Inject::default(),
         };
