@@ -5,7 +5,7 @@
 
 use super::desk::Desk;
 use super::page::{Frame, Refusal, encoded, page, read, see, set_out};
-use super::roles::{link, named, trust};
+use super::roles::{link, longest, named, trust};
 use askama::Template;
 use iam::command::{Command, Paging, PolicyScope, PolicyTarget};
 use iam::output::{Output, PolicyView, TrustView};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use store::Store;
 use wire::http::Response;
 
-/// Policies offered for a choice.
+/// Policies asked for at a time.
 const POLICIES: usize = 1_000;
 const STEPS: [&str; 5] = ["service", "use-case", "permissions", "name", "review"];
 /// What a step takes, and later ones keep.
@@ -60,8 +60,15 @@ struct PolicyChoice {
     arn: String,
     name: String,
     description: String,
+    is_system: bool,
     chosen: bool,
-    bounds: bool,
+}
+
+/// A policy that may be a boundary.
+struct Boundary {
+    arn: String,
+    name: String,
+    chosen: bool,
 }
 
 #[derive(Template)]
@@ -82,6 +89,9 @@ struct Step {
     policy: String,
     document: String,
     policies: Vec<PolicyChoice>,
+    /// Where the account's language has such: roles of RAM have no boundary.
+    boundaries: Vec<Boundary>,
+    longest: usize,
     chosen_policies: Vec<String>,
     boundary: String,
     role: String,
@@ -100,14 +110,29 @@ pub async fn step<S: Store>(desk: &Desk<'_, S>, name: &str) -> Result<Response, 
     let number = STEPS.iter().position(|known| *known == name).ok_or(Refusal::NotFound)?;
     match filled(desk, number).await {
         Ok(step) => Ok(page(200, &step)),
-        // What does not do is said where it was filled in.
-        Err(Refusal::Invalid(wrong)) if number > 0 => {
-            let mut step = Box::pin(filled(desk, number - 1)).await?;
-            step.frame.wrong = Some(wrong);
-            Ok(page(400, &step))
-        }
+        Err(Refusal::Invalid(wrong)) => back_to(desk, number, wrong).await,
         Err(other) => Err(other),
     }
+}
+
+/// What does not do is said where it was filled in: at the last step that can be shown.
+async fn back_to<S: Store>(
+    desk: &Desk<'_, S>,
+    number: usize,
+    wrong: String,
+) -> Result<Response, Refusal> {
+    let mut wrong = wrong;
+    for number in (0..number).rev() {
+        match filled(desk, number).await {
+            Ok(mut step) => {
+                step.frame.wrong = Some(wrong);
+                return Ok(page(400, &step));
+            }
+            Err(Refusal::Invalid(earlier)) => wrong = earlier,
+            Err(other) => return Err(other),
+        }
+    }
+    Err(Refusal::Invalid(wrong))
 }
 
 /// A step with what it shows.
@@ -172,6 +197,8 @@ async fn empty<S: Store>(desk: &Desk<'_, S>, number: usize) -> Step {
         policy: String::new(),
         document: String::new(),
         policies: Vec::new(),
+        boundaries: Vec::new(),
+        longest: longest(desk.dialect),
         chosen_policies: form.all("policy"),
         boundary: form.text("boundary").to_owned(),
         role: form.text("role").trim().to_owned(),
@@ -340,27 +367,29 @@ async fn own<S: Store>(
     if number > 2 && !step.chosen_policies.iter().all(known) {
         return Err(Refusal::Invalid("A chosen policy is not one of the list.".to_owned()));
     }
-    let bounds = |view: &PolicyView| view.arn == step.boundary;
-    if number > 2 && !step.boundary.is_empty() && !all.iter().any(bounds) {
-        return Err(Refusal::Invalid(
-            "The permissions boundary is not one of the list.".to_owned(),
-        ));
+    if desk.dialect == Dialect::Aws {
+        let boundary = |view: &PolicyView| Boundary {
+            arn: view.arn.clone(),
+            name: view.name.to_string(),
+            chosen: view.arn == step.boundary,
+        };
+        step.boundaries = all.iter().map(boundary).collect();
+    }
+    if !step.boundary.is_empty() && !step.boundaries.iter().any(|one| one.chosen) {
+        let wrong = "The permissions boundary is not one that a role here can have.";
+        return Err(Refusal::Invalid(wrong.to_owned()));
     }
     step.policies = all
         .iter()
-        .filter(|view| offered(view) || number == 2)
+        .filter(|view| offered(view))
         .map(|view| PolicyChoice {
             arn: view.arn.clone(),
             name: view.name.to_string(),
             description: view.description.as_ref().map_or("", Description::as_str).to_owned(),
+            is_system: view.is_system,
             chosen: step.chosen_policies.contains(&view.arn),
-            bounds: bounds(view),
         })
         .collect();
-    if limited && number == 2 {
-        step.policies
-            .retain(|choice| all.iter().any(|view| view.arn == choice.arn && offered(view)));
-    }
     if number < 4 {
         return Ok(());
     }
@@ -379,15 +408,25 @@ async fn own<S: Store>(
 }
 
 async fn policies<S: Store>(desk: &Desk<'_, S>) -> Result<Vec<PolicyView>, Refusal> {
-    let command = Command::ListPolicies {
-        scope: PolicyScope::All,
-        attached_only: false,
-        prefix: String::new(),
-        with: Vec::new(),
-        paging: Paging { limit: Some(POLICIES), ..Paging::default() },
-    };
-    let Output::Policies(found) = desk.ask(command).await? else { return Err(Refusal::NotFound) };
-    Ok(found.items.into_iter().filter(|view| view.attachable).collect())
+    let (mut all, mut marker) = (Vec::new(), None);
+    loop {
+        let paging = Paging { limit: Some(POLICIES), marker, page: None };
+        let command = Command::ListPolicies {
+            scope: PolicyScope::All,
+            attached_only: false,
+            prefix: String::new(),
+            with: Vec::new(),
+            paging,
+        };
+        let Output::Policies(found) = desk.ask(command).await? else {
+            return Err(Refusal::NotFound);
+        };
+        all.extend(found.items.into_iter().filter(|view| view.attachable));
+        marker = found.next;
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 fn description(dialect: Dialect, text: &str) -> Result<Option<Description>, Refusal> {
@@ -492,6 +531,12 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// An option with its value, which may look like an option itself.
+fn given(option: &str, text: &str) -> String {
+    let between = if text.starts_with('-') { '=' } else { ' ' };
+    format!("{option}{between}{}", quoted(text))
+}
+
 /// A text of Terraform's language.
 fn hcl(text: &str) -> String {
     let text = text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -531,7 +576,7 @@ fn equivalents(
     ];
     for (text, argument, member) in optional {
         if let Some(text) = text {
-            command.push_str(&format!(" {argument} {}", quoted(text)));
+            command.push_str(&format!(" {}", given(argument, text)));
             terraform.push_str(&format!("  {member} = {}\n", hcl(text)));
         }
     }
@@ -555,7 +600,7 @@ fn own_equivalents(dialect: Dialect, step: &Step, trust: &str) -> (String, Strin
                 hcl(trust)
             );
             if !step.description.is_empty() {
-                create.push_str(&format!(" --description {}", quoted(&step.description)));
+                create.push_str(&format!(" {}", given("--description", &step.description)));
                 terraform.push_str(&format!("  description        = {}\n", hcl(&step.description)));
             }
             if !step.boundary.is_empty() {
@@ -586,13 +631,13 @@ fn own_equivalents(dialect: Dialect, step: &Step, trust: &str) -> (String, Strin
                 hcl(trust)
             );
             if !step.description.is_empty() {
-                create.push_str(&format!(" --Description {}", quoted(&step.description)));
+                create.push_str(&format!(" {}", given("--Description", &step.description)));
                 terraform.push_str(&format!("  description = {}\n", hcl(&step.description)));
             }
             terraform.push('}');
             lines.push(create);
             for (number, choice) in step.policies.iter().filter(|p| p.chosen).enumerate() {
-                let kind = if choice.arn.contains("system") { "System" } else { "Custom" };
+                let kind = if choice.is_system { "System" } else { "Custom" };
                 lines.push(format!("aliyun ram AttachPolicyToRole --RoleName {role} --PolicyType {kind} --PolicyName {}", quoted(&choice.name)));
                 terraform.push_str(&format!(
                     "\nresource \"alicloud_ram_role_policy_attachment\" \"policy{number}\" {{\n  role_name   = alicloud_ram_role.this.name\n  policy_type = \"{kind}\"\n  policy_name = {}\n}}",

@@ -2,7 +2,7 @@
 //! in view on every page until it is dismissed.
 
 use super::desk::{Desk, status_of, status_word};
-use super::page::{Frame, Refusal, TaskLine, headers, page, read, see};
+use super::page::{Frame, Refusal, page, read, see};
 use super::roles::{last_used, line, link, target};
 use super::sessions::Watched;
 use askama::Template;
@@ -22,6 +22,7 @@ const ROLES: usize = 50;
 const WORD: &str = "delete";
 
 /// A role that is to go, with what stands in the way.
+#[derive(Default)]
 struct Going {
     name: String,
     link: String,
@@ -31,6 +32,8 @@ struct Going {
     /// In the order in which it is to be cleaned up.
     blocks: Vec<String>,
     refused: String,
+    /// There is none any more.
+    is_gone: bool,
 }
 
 #[derive(Template)]
@@ -47,8 +50,9 @@ pub async fn ask<S: Store>(desk: &Desk<'_, S>) -> Result<Response, Refusal> {
 }
 
 fn names<S: Store>(desk: &Desk<'_, S>) -> Result<Vec<RoleName>, Refusal> {
+    let mut seen = std::collections::BTreeSet::new();
     let mut names = desk.form.all("role");
-    names.dedup();
+    names.retain(|name| seen.insert(name.clone()));
     if names.is_empty() {
         return Err(Refusal::Invalid("Choose at least one role to delete.".to_owned()));
     }
@@ -80,17 +84,21 @@ async fn found<S: Store>(desk: &Desk<'_, S>, name: &RoleName) -> Result<RoleView
 }
 
 async fn going<S: Store>(desk: &Desk<'_, S>, name: RoleName) -> Result<Going, Refusal> {
-    let view = found(desk, &name).await?;
-    let short = line(&view);
-    let mut going = Going {
-        name: name.to_string(),
-        link: short.link,
-        is_linked: short.is_linked,
-        trusted: short.trusted,
-        last_used: last_used(&view),
-        blocks: Vec::new(),
-        refused: String::new(),
+    let mut going = Going { name: name.to_string(), link: link(name.as_str()), ..Going::default() };
+    // What is said of one role takes nothing from the others.
+    let view = match found(desk, &name).await {
+        Ok(view) => view,
+        Err(Refusal::Told(status, code, message)) => {
+            going.is_gone = status == 404;
+            going.refused = format!("{code}: {message}");
+            return Ok(going);
+        }
+        Err(other) => return Err(other),
     };
+    let short = line(&view);
+    going.is_linked = short.is_linked;
+    going.trusted = short.trusted;
+    going.last_used = last_used(&view);
     if !going.is_linked {
         return Ok(going);
     }
@@ -136,7 +144,7 @@ pub async fn delete<S: Store>(desk: &Desk<'_, S>) -> Result<Response, Refusal> {
         match remove(desk, &name).await {
             Ok(None) => gone.push(name.to_string()),
             Ok(Some(handle)) => {
-                desk.watch(Watched { role: name.to_string(), handle });
+                desk.watch(Watched { role: name.to_string(), handle, ended: None });
                 begun.push(name.to_string());
             }
             Err(Refusal::Told(_, code, message)) => stay.push(format!("{name}: {code}: {message}")),
@@ -168,24 +176,39 @@ async fn remove<S: Store>(desk: &Desk<'_, S>, name: &RoleName) -> Result<Option<
             _ => Err(Refusal::NotFound),
         };
     }
-    // A role goes without its policies only; as the vendors' consoles do, they are taken off it first.
+    // Whether it may go at all is asked first; only if its policies are in the way they are taken off it, as the
+    // vendors' consoles do.
+    match desk.ask(Command::DeleteRole { role: name.clone() }).await {
+        Err(Refusal::Told(_, code, _)) if code.starts_with("DeleteConflict") => {
+            strip(desk, name).await?;
+        }
+        other => return other.map(|_| None),
+    }
+    desk.ask(Command::DeleteRole { role: name.clone() }).await.map(|_| None)
+}
+
+/// Takes all policies off a role.
+async fn strip<S: Store>(desk: &Desk<'_, S>, name: &RoleName) -> Result<(), Refusal> {
     let paging = || Paging { limit: Some(1_000), ..Paging::default() };
     let role = || name.clone();
-    let attached =
-        Command::ListAttachedRolePolicies { role: role(), prefix: String::new(), paging: paging() };
+    let prefix = String::new();
+    let attached = Command::ListAttachedRolePolicies { role: role(), prefix, paging: paging() };
     if let Output::Attached(found) = desk.ask(attached).await? {
         for policy in &found.items {
             desk.ask(Command::DetachRolePolicy { role: role(), policy: target(policy) }).await?;
         }
     }
-    if let Output::Names(found) =
-        desk.ask(Command::ListRolePolicies { role: role(), paging: paging() }).await?
-    {
+    // RAM knows no inline policies of roles.
+    if desk.dialect == Dialect::Alibaba {
+        return Ok(());
+    }
+    let inline = Command::ListRolePolicies { role: role(), paging: paging() };
+    if let Output::Names(found) = desk.ask(inline).await? {
         for name in found.items {
             desk.ask(Command::DeleteRolePolicy { role: role(), name }).await?;
         }
     }
-    desk.ask(Command::DeleteRole { role: role() }).await.map(|_| None)
+    Ok(())
 }
 
 #[derive(Template)]
@@ -207,24 +230,15 @@ struct Drawer {
 
 /// The same as a part of other pages, for their script.
 pub async fn drawer<S: Store>(desk: &Desk<'_, S>) -> Result<Response, Refusal> {
-    // What a page is still to say is not said here.
-    if let Some(notice) = &desk.visitor.notice {
-        desk.say(notice.clone());
-    }
     let shown = Drawer { frame: desk.frame("", "").await };
-    Ok(Response { headers: headers(), ..page(200, &shown) })
+    Ok(page(200, &shown))
 }
 
 /// Forgets what has ended.
 pub async fn dismiss<S: Store>(desk: &Desk<'_, S>) -> Result<Response, Refusal> {
-    let ended: Vec<String> = desk
-        .tasks()
-        .await
-        .into_iter()
-        .filter(|task: &TaskLine| !task.is_open)
-        .map(|task| task.handle)
-        .collect();
-    desk.server.sessions.dismiss(&desk.visitor, &ended);
+    // How the open ones stand is found out first.
+    desk.tasks().await;
+    desk.server.sessions.dismiss(&desk.visitor);
     Ok(see("/console/roles"))
 }
 
@@ -242,7 +256,6 @@ struct One {
     role_link: String,
     arn: String,
     status: &'static str,
-    is_open: bool,
     is_failed: bool,
     reason: String,
     submitted: String,
@@ -281,7 +294,6 @@ pub async fn task<S: Store>(
         role_link: link(task.role_name.as_str()),
         arn: view.role_arn.clone(),
         status,
-        is_open: task.is_open(),
         is_failed: status == "FAILED",
         reason: task.reason.clone().unwrap_or_default(),
         submitted: iso_seconds(task.submitted_ms),

@@ -37,7 +37,7 @@ impl<'a, S: Store> Desk<'a, S> {
     /// Finds out who is signed in.
     ///
     /// Errors: nobody any more.
-    pub async fn open(
+    pub fn open(
         server: &'a Server<S>,
         visitor: Visitor,
         request: &'a Request,
@@ -45,14 +45,15 @@ impl<'a, S: Store> Desk<'a, S> {
         id: &'a str,
         form: Form,
     ) -> Result<Self, Refusal> {
-        let output = call(server, &visitor, request, peer, id, Command::GetCallerIdentity).await;
-        let Ok(Output::Caller(who)) = output else {
+        let state = server.engine.state();
+        let now_ms = server.engine.now_ms().max(state.clock_ms());
+        let Ok(me) = iam::caller::resolve(&state, &visitor.caller, now_ms) else {
             server.sessions.end(&visitor);
             return Err(Refusal::SignedOut);
         };
+        let who = me.view();
         let account = who.account.clone().ok_or(Refusal::SignedOut)?;
-        let dialect = iam::caller::dialect(&server.engine.state(), &account);
-        let dialect = dialect.ok_or(Refusal::SignedOut)?;
+        let dialect = iam::caller::dialect(&state, &account).ok_or(Refusal::SignedOut)?;
         Ok(Self { server, visitor, who, account, dialect, form, request, peer, id })
     }
 
@@ -95,18 +96,22 @@ impl<'a, S: Store> Desk<'a, S> {
     pub async fn tasks(&self) -> Vec<TaskLine> {
         let mut all = Vec::new();
         for watched in &self.visitor.tasks {
-            let found = match status_of(&watched.handle) {
-                Some(command) => self.ask(command).await,
-                None => continue,
-            };
-            let (status, says, is_open) = match found {
+            let Watched { role, handle, ended } = watched.clone();
+            if let Some((status, says)) = ended {
+                all.push(TaskLine { role, handle, status, says, is_open: false });
+                continue;
+            }
+            let Some(command) = status_of(&handle) else { continue };
+            let (status, says, is_open) = match self.ask(command).await {
                 Ok(Output::Task(view)) => in_short(&view),
                 Err(Refusal::Told(_, code, message)) => {
                     ("UNKNOWN", format!("{code}: {message}"), false)
                 }
                 _ => ("UNKNOWN", "It is not known how it stands.".to_owned(), false),
             };
-            let Watched { role, handle } = watched.clone();
+            if !is_open {
+                self.server.sessions.settle(&self.visitor, &handle, status, &says);
+            }
             all.push(TaskLine { role, handle, status, says, is_open });
         }
         all

@@ -18,7 +18,7 @@ mod trail;
 
 pub use sessions::Sessions;
 
-use crate::server::{Peer, Server};
+use crate::server::{Auth, Peer, Server};
 use askama::Template;
 use desk::Desk;
 use page::{Form, Frame, Refusal, page};
@@ -60,6 +60,11 @@ impl<S: Store> Server<S> {
             "POST" => true,
             _ => return stranger(405, "Expected a page to be asked for, or a form to be sent."),
         };
+        if matches!(self.auth, Auth::AcceptAny { .. }) && !is_of_this_machine(request) {
+            let says =
+                "A server that takes any credentials shows its console at a loopback address only.";
+            return stranger(403, says);
+        }
         if posted && !is_of_this_place(request) {
             return stranger(
                 403,
@@ -75,9 +80,10 @@ impl<S: Store> Server<S> {
         if place == "/sign-in" {
             return sign_in::answer(self, request, peer, id, posted, &form).await;
         }
-        let visitor = sign_in::cookie(request)
-            .and_then(|value| self.sessions.find(value, self.engine.now_ms()));
-        let Some(visitor) = visitor else { return sign_in::again(request, peer) };
+        let by_itself = place == "/tasks/drawer";
+        let visitor = sign_in::cookie(request, peer)
+            .and_then(|value| self.sessions.find(&value, self.engine.now_ms(), by_itself));
+        let Some(visitor) = visitor else { return sign_in::first(request, peer) };
         if posted && !iam::seal::equal(form.text("forgery"), &visitor.forgery) {
             return stranger(
                 403,
@@ -88,9 +94,8 @@ impl<S: Store> Server<S> {
             self.sessions.end(&visitor);
             return sign_in::again(request, peer);
         }
-        let desk = match Desk::open(self, visitor, request, peer, id, form).await {
-            Ok(desk) => desk,
-            Err(_) => return sign_in::again(request, peer),
+        let Ok(desk) = Desk::open(self, visitor, request, peer, id, form) else {
+            return sign_in::again(request, peer);
         };
         match route(&desk, posted, place).await {
             Ok(response) => response,
@@ -115,6 +120,7 @@ async fn route<S: Store>(
         (false, ["roles", name]) => roles::show(desk, name, "permissions").await,
         (false, ["roles", name, tab]) => roles::show(desk, name, tab).await,
         (true, ["roles", name, "description"]) => roles::describe(desk, name).await,
+        (true, ["roles", name, "tags"]) => roles::tag(desk, name).await,
         (false, ["create-role"]) => create::step(desk, "service").await,
         (false, ["create-role", step]) => create::step(desk, step).await,
         (true, ["create-role"]) => create::create(desk).await,
@@ -150,6 +156,14 @@ async fn say_no<S: Store>(desk: &Desk<'_, S>, refusal: Refusal) -> Response {
 
 fn stranger(status: u16, says: &str) -> Response {
     page(status, &Stranger { says })
+}
+
+/// Whether the browser was sent to an address of this machine, and not to a name that somebody else says is one.
+fn is_of_this_machine(request: &Request) -> bool {
+    let host = request.header("host").unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    name == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Whether a form was sent by a page of this very place. Every browser says where a form comes from.

@@ -4,10 +4,10 @@ use super::desk::{Desk, status_word};
 use super::page::{Frame, Refusal, encoded, page, read, see, set_out};
 use super::trail::{EventLine, events};
 use askama::Template;
-use iam::command::{AccessOf, Command, Paging, PolicyOwner, PolicyTarget};
+use iam::command::{AccessOf, Command, Paging, PolicyOwner, PolicyTarget, Tagged};
 use iam::output::{AttachedView, Output, PlanView, RoleView, TrustView};
 use iam::rows::{Access, DeletionTask, RoleKind, RoleStatus};
-use iam::text::{Description, PolicyName, RoleName};
+use iam::text::{Description, PolicyName, RoleName, TagKey, TagValue};
 use policy::Dialect;
 use std::sync::Arc;
 use store::Store;
@@ -19,7 +19,7 @@ use wire::native::TrailQuery;
 /// Roles on a page.
 const PAGE: usize = 50;
 /// Roles asked for at a time when names are searched, and how often at most.
-const SEARCHED: (usize, usize) = (1_000, 20);
+const SEARCHED: (usize, usize) = (200, 25);
 /// Policies and their likes shown of a role.
 const LISTED: usize = 100;
 /// Events shown of a role.
@@ -215,6 +215,9 @@ struct One {
     sessions_until: String,
     events: Vec<EventLine>,
     may_describe: bool,
+    /// Characters of a description, at most.
+    longest: usize,
+    tags: Vec<(String, String)>,
 }
 
 const TABS: [&str; 5] = ["permissions", "trust", "activity", "uses", "trail"];
@@ -284,6 +287,8 @@ async fn header<S: Store>(desk: &Desk<'_, S>, view: &RoleView, tab: &'static str
         sessions_until: String::new(),
         events: Vec::new(),
         may_describe: tab == "permissions",
+        longest: longest(desk.dialect),
+        tags: role.tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
     }
 }
 
@@ -312,7 +317,8 @@ async fn permissions<S: Store>(
             one.policies.push(managed(desk, policy).await?);
         }
     }
-    if one.is_linked {
+    // RAM knows no inline policies of roles.
+    if one.is_linked || desk.dialect == Dialect::Alibaba {
         return Ok(());
     }
     let listed = desk.ask(Command::ListRolePolicies { role: role.clone(), paging }).await?;
@@ -414,6 +420,34 @@ async fn trail<S: Store>(desk: &Desk<'_, S>, name: &str, one: &mut One) -> Resul
     let query = TrailQuery { operator: Some(name.to_owned()), ..TrailQuery::default() };
     (one.events, _) = events(desk, &query, EVENTS).await?;
     Ok(())
+}
+
+/// Characters of a description, at most.
+pub fn longest(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Aws => iam::text::LATIN_DESCRIPTION.max,
+        Dialect::Alibaba => Description::RULE.max,
+    }
+}
+
+/// Puts a tag on a role, or takes one off it.
+pub async fn tag<S: Store>(desk: &Desk<'_, S>, name: &str) -> Result<Response, Refusal> {
+    let on = Tagged::Roles(vec![read(name, "Role name")?]);
+    let key: TagKey = read(desk.form.text("key"), "Key")?;
+    let says = match desk.form.text("off") {
+        "yes" => {
+            let keys = vec![key.clone()];
+            desk.ask(Command::Untag { on, keys, all: false }).await?;
+            format!("The tag {key} is taken off {name}.")
+        }
+        _ => {
+            let value: TagValue = read(desk.form.text("value"), "Value")?;
+            desk.ask(Command::Tag { on, tags: vec![(key.clone(), value)] }).await?;
+            format!("{name} has the tag {key}.")
+        }
+    };
+    desk.say(says);
+    Ok(see(&link(name)))
 }
 
 /// Writes a role's description.

@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Sessions at one time; beyond that the one not used for longest gives way.
 const SESSIONS: usize = 10_000;
+/// Sessions of one key or one session at one time; beyond that its own oldest gives way.
+const OF_ONE: usize = 20;
 /// How long a session lives without being used, in milliseconds.
 const IDLE_MS: i64 = 30 * 60_000;
 /// How long a session lives at most, in milliseconds.
@@ -50,6 +52,8 @@ pub struct Watched {
     pub role: String,
     /// The task's handle.
     pub handle: String,
+    /// How it ended, in the vendor's words and for people, once it has.
+    pub ended: Option<(&'static str, String)>,
 }
 
 /// Who asks for a page.
@@ -83,17 +87,25 @@ impl Row {
     }
 }
 
+/// Lets the one go that rests longest of those that count, if there are as many as there may be.
+fn make_room(all: &mut BTreeMap<String, Row>, most: usize, counts: impl Fn(&Row) -> bool) {
+    let those = || all.iter().filter(|(_, row)| counts(row));
+    if those().count() >= most
+        && let Some(key) = those().min_by_key(|(_, row)| row.seen_ms).map(|(key, _)| key.clone())
+    {
+        all.remove(&key);
+    }
+}
+
 impl Sessions {
     /// Begins a session; the answer is the cookie's value. There is never one under a value that a client brought.
     pub fn begin(&self, caller: Caller, now_ms: i64) -> String {
         let value = secret();
         let mut all = locked(&self.signed_in);
         all.retain(|_, row| row.lives(now_ms));
-        while all.len() >= SESSIONS {
-            let oldest = all.iter().min_by_key(|(_, row)| row.seen_ms);
-            let Some(key) = oldest.map(|(key, _)| key.clone()) else { break };
-            all.remove(&key);
-        }
+        let own = |row: &Row| row.caller == caller;
+        make_room(&mut all, OF_ONE, own);
+        make_room(&mut all, SESSIONS, |_| true);
         let row = Row {
             caller,
             forgery: secret(),
@@ -106,8 +118,9 @@ impl Sessions {
         value
     }
 
-    /// Who comes with a cookie. What was to be said once, is said with this.
-    pub fn find(&self, value: &str, now_ms: i64) -> Option<Visitor> {
+    /// Who comes with a cookie. What was to be said once, is said with this, unless it is a page that asks by itself:
+    /// that is no sign of a person, either.
+    pub fn find(&self, value: &str, now_ms: i64, by_itself: bool) -> Option<Visitor> {
         let key = digest(value);
         let mut all = locked(&self.signed_in);
         let row = all.get_mut(&key)?;
@@ -115,11 +128,13 @@ impl Sessions {
             all.remove(&key);
             return None;
         }
-        row.seen_ms = row.seen_ms.max(now_ms);
+        if !by_itself {
+            row.seen_ms = row.seen_ms.max(now_ms);
+        }
         Some(Visitor {
             caller: row.caller.clone(),
             forgery: row.forgery.clone(),
-            notice: row.notice.take(),
+            notice: if by_itself { None } else { row.notice.take() },
             tasks: row.tasks.clone(),
             key,
         })
@@ -146,14 +161,25 @@ impl Sessions {
         }
     }
 
-    /// Forgets a deletion that has ended, or all that have.
-    pub fn dismiss(&self, visitor: &Visitor, ended: &[String]) {
-        if let Some(row) = locked(&self.signed_in).get_mut(&visitor.key) {
-            row.tasks.retain(|known| !ended.contains(&known.handle));
+    /// Keeps how a deletion ended, so that nobody has to ask again.
+    pub fn settle(&self, visitor: &Visitor, handle: &str, status: &'static str, says: &str) {
+        let mut all = locked(&self.signed_in);
+        let tasks = all.get_mut(&visitor.key).map(|row| &mut row.tasks);
+        let found = tasks.and_then(|tasks| tasks.iter_mut().find(|task| task.handle == handle));
+        if let Some(task) = found {
+            task.ended = Some((status, says.to_owned()));
         }
     }
 
-    /// Whether somebody at this place may try to sign in now.
+    /// Forgets the deletions that have ended.
+    pub fn dismiss(&self, visitor: &Visitor) {
+        if let Some(row) = locked(&self.signed_in).get_mut(&visitor.key) {
+            row.tasks.retain(|known| known.ended.is_none());
+        }
+    }
+
+    /// Whether an attempt from this place that was in vain is told so now. What is right is always let in: secrets are
+    /// too long to be guessed, so that nobody gains by keeping others out.
     pub fn may_try(&self, from: Option<IpAddr>, now_ms: i64) -> bool {
         let vain = locked(&self.vain);
         let found = vain.get(&place(from));
@@ -165,9 +191,14 @@ impl Sessions {
         let mut vain = locked(&self.vain);
         vain.retain(|_, (since, _)| now_ms < *since + WINDOW_MS);
         let place = place(from);
-        if vain.len() < PLACES || vain.contains_key(&place) {
-            vain.entry(place).or_insert((now_ms, 0)).1 += 1;
+        if vain.len() >= PLACES && !vain.contains_key(&place) {
+            // The one that began first has least of its time left.
+            let oldest = vain.iter().min_by_key(|(_, (since, _))| *since);
+            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+                vain.remove(&key);
+            }
         }
+        vain.entry(place).or_insert((now_ms, 0)).1 += 1;
     }
 }
 
@@ -187,6 +218,7 @@ fn place(from: Option<IpAddr>) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
     use super::*;
+    use iam::text::KeyId;
 
     fn somebody() -> Caller {
         Caller::Anonymous
@@ -198,13 +230,13 @@ mod tests {
         let (a, b) = (all.begin(somebody(), 0), all.begin(somebody(), 0));
         assert_ne!(a, b);
         assert_eq!(a.len(), 64);
-        let visitor = all.find(&a, 1).unwrap();
-        assert_ne!(visitor.forgery, all.find(&b, 1).unwrap().forgery);
+        let visitor = all.find(&a, 1, false).unwrap();
+        assert_ne!(visitor.forgery, all.find(&b, 1, false).unwrap().forgery);
         all.end(&visitor);
-        assert!(all.find(&a, 1).is_none());
-        assert!(all.find(&b, 1).is_some(), "the control");
+        assert!(all.find(&a, 1, false).is_none());
+        assert!(all.find(&b, 1, false).is_some(), "the control");
         for made_up in ["", "0", &"0".repeat(64), &visitor.key] {
-            assert!(all.find(made_up, 1).is_none());
+            assert!(all.find(made_up, 1, false).is_none());
         }
     }
 
@@ -212,25 +244,45 @@ mod tests {
     fn a_session_ends_when_it_rests_and_after_half_a_day() {
         let all = Sessions::default();
         let value = all.begin(somebody(), 0);
-        assert!(all.find(&value, IDLE_MS - 1).is_some());
-        assert!(all.find(&value, 2 * IDLE_MS - 1).is_none(), "it rested too long");
+        assert!(all.find(&value, IDLE_MS - 1, false).is_some());
+        assert!(all.find(&value, 2 * IDLE_MS - 1, false).is_none(), "it rested too long");
         let value = all.begin(somebody(), 0);
         for at in (0..LONGEST_MS).step_by(60_000) {
-            assert!(all.find(&value, at).is_some());
+            assert!(all.find(&value, at, false).is_some());
         }
-        assert!(all.find(&value, LONGEST_MS).is_none());
+        assert!(all.find(&value, LONGEST_MS, false).is_none());
     }
 
     #[test]
     fn there_are_no_more_sessions_than_there_is_room_for() {
         let all = Sessions::default();
+        let other = |n: usize| Caller::Key(KeyId::parse(&format!("AKIA{n:016}")).unwrap());
         let first = all.begin(somebody(), 0);
         let second = all.begin(somebody(), 1);
-        for _ in 2..=SESSIONS {
-            all.begin(somebody(), 2);
+        for n in 2..=SESSIONS {
+            all.begin(other(n), 2);
         }
-        assert!(all.find(&first, 3).is_none());
-        assert!(all.find(&second, 3).is_some());
+        assert!(all.find(&first, 3, false).is_none());
+        assert!(all.find(&second, 3, false).is_some());
+        // Nobody takes the room of others by signing in again and again.
+        for _ in 0..SESSIONS {
+            all.begin(other(0), 4);
+        }
+        assert!(all.find(&second, 4, false).is_some());
+        assert_eq!(
+            all.signed_in.lock().unwrap().values().filter(|row| row.caller == other(0)).count(),
+            OF_ONE
+        );
+    }
+
+    #[test]
+    fn a_page_that_asks_by_itself_keeps_nobody_signed_in() {
+        let all = Sessions::default();
+        let value = all.begin(somebody(), 0);
+        let visitor = all.find(&value, 0, false).unwrap();
+        all.say(&visitor, "done".into());
+        assert_eq!(all.find(&value, IDLE_MS - 1, true).unwrap().notice, None);
+        assert!(all.find(&value, IDLE_MS, true).is_none());
     }
 
     #[test]
@@ -256,17 +308,25 @@ mod tests {
     fn what_is_to_be_said_is_said_once_and_tasks_stay_until_they_are_dismissed() {
         let all = Sessions::default();
         let value = all.begin(somebody(), 0);
-        let visitor = all.find(&value, 0).unwrap();
+        let visitor = all.find(&value, 0, false).unwrap();
         all.say(&visitor, "done".into());
-        assert_eq!(all.find(&value, 0).unwrap().notice.as_deref(), Some("done"));
-        assert_eq!(all.find(&value, 0).unwrap().notice, None);
+        assert_eq!(all.find(&value, 0, false).unwrap().notice.as_deref(), Some("done"));
+        assert_eq!(all.find(&value, 0, false).unwrap().notice, None);
         for n in 0..60 {
-            all.watch(&visitor, Watched { role: "r".into(), handle: format!("task/{n}") });
+            all.watch(
+                &visitor,
+                Watched { role: "r".into(), handle: format!("task/{n}"), ended: None },
+            );
         }
-        let tasks = all.find(&value, 0).unwrap().tasks;
+        let tasks = all.find(&value, 0, false).unwrap().tasks;
         assert_eq!(tasks.len(), TASKS);
         assert_eq!(tasks.first().unwrap().handle, "task/59");
-        all.dismiss(&visitor, &["task/59".to_owned()]);
-        assert_eq!(all.find(&value, 0).unwrap().tasks.first().unwrap().handle, "task/58");
+        all.settle(&visitor, "task/59", "FAILED", "it stays");
+        assert_eq!(
+            all.find(&value, 0, false).unwrap().tasks.first().unwrap().ended.as_ref().unwrap().0,
+            "FAILED"
+        );
+        all.dismiss(&visitor);
+        assert_eq!(all.find(&value, 0, false).unwrap().tasks.first().unwrap().handle, "task/58");
     }
 }

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -30,6 +31,18 @@ def start():
     return driver
 
 
+def patient(act):
+    """A page may show something anew just as somebody reaches for it: then they reach again."""
+    def again(*args):
+        for _ in range(20):
+            try:
+                return act(*args)
+            except StaleElementReferenceException:
+                continue
+        return act(*args)
+    return again
+
+
 class Person:
     """Somebody at a browser."""
 
@@ -51,6 +64,7 @@ class Person:
         # What came before is no complaint about this.
         self.complaints()
 
+    @patient
     def field(self, label):
         """What a label names, whichever way it does."""
         for found in self.driver.find_elements(By.TAG_NAME, "label"):
@@ -64,12 +78,14 @@ class Person:
         field.clear()
         field.send_keys(text)
 
+    @patient
     def choose(self, label):
         self.field(label).click()
 
     def pick(self, label, text):
         Select(self.field(label)).select_by_visible_text(text)
 
+    @patient
     def press(self, text):
         found = [button for button in self.driver.find_elements(By.TAG_NAME, "button")
                  if button.text == text and button.is_displayed()]
@@ -82,6 +98,7 @@ class Person:
         by.click()
         WebDriverWait(self.driver, WAIT_S, 0.05).until(staleness_of(page))
 
+    @patient
     def follow(self, text):
         found = [link for link in self.driver.find_elements(By.TAG_NAME, "a") if link.text == text]
         assert found, f"no link {text!r} in {self.text()}"

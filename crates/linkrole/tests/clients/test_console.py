@@ -7,7 +7,9 @@ import unittest
 import urllib.parse
 import http.client
 
+import alibaba
 import browser
+from alibaba import AlibabaCase
 from harness import Case, Keys, OperatorConnection, Server, allow
 from scenario import Aws
 
@@ -69,7 +71,7 @@ class Page(unittest.TestCase):
         admin.sees("The description of AWSServiceRoleForRDS is changed.", ".notice")
         self.assertEqual(role()["Description"], "for the databases")
         buttons = {button.text for button in DRIVER.find_elements("tag name", "button")}
-        self.assertLessEqual(buttons, {"Sign out", "Delete role", "Save description", "Copy", ""})
+        self.assertLessEqual(buttons, {"Sign out", "Delete role", "Save description", "Add tag", "Copy", ""})
 
         # RDS works with it: what it did is shown by service and action, and what uses it by region.
         made = cloud.must("admin", "aws-rds", "CreateDBInstance", DBInstanceIdentifier="orders",
@@ -106,7 +108,8 @@ class Page(unittest.TestCase):
         admin.press("Try again")
         admin.sees("The deletion has begun of: AWSServiceRoleForRDS.", ".notice")
         admin.sees("SUCCEEDED", "#tasks")
-        self.until(lambda: "AWSServiceRoleForRDS" in admin.text("table"), False)
+        admin.sees("No role found", "caption")
+        admin.sees("The deletion has begun of: AWSServiceRoleForRDS.", ".notice")
         error, _ = cloud.call("admin", "aws-iam", "GetRole", {"RoleName": "AWSServiceRoleForRDS"})
         self.assertEqual(error, "NoSuchEntity")
 
@@ -263,6 +266,94 @@ class Console(Case):
         admin.open("/console/roles")
         for name in names:
             self.assertNotIn(name, admin.text("table"))
+
+    def test_of_several_roles_each_is_a_case_of_its_own(self):
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": self.account}, "Action": "sts:AssumeRole"}]})
+        for name in "kept", "goes":
+            self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+            self.iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(allow("storage:Get*")))
+        policy = allow("iam:*")
+        policy["Statement"].append({"Effect": "Deny", "Action": "iam:DeleteRole", "Resource": "arn:aws:iam::*:role/kept"})
+        person = self.person(self.server.user("careful", policy))
+        person.open("/console/delete-roles?role=kept&role=missing&role=goes&role=kept")
+        person.sees("NoSuchEntity", "tbody")
+        person.fill("Type delete to confirm", "delete")
+        person.press("Delete")
+        person.sees("Deleted: goes. Not deleted: kept: AccessDenied", ".notice")
+        # Who may not delete a role takes nothing off it either.
+        self.assertEqual(self.iam.list_role_policies(RoleName="kept")["PolicyNames"], ["p"])
+        self.refused("NoSuchEntity", 404, None, self.iam.get_role, RoleName="goes")
+        self.iam.delete_role_policy(RoleName="kept", PolicyName="p")
+        self.iam.delete_role(RoleName="kept")
+
+    def test_feature_16_tags_of_a_role(self):
+        self.iam.create_service_linked_role(AWSServiceName="dax.amazonaws.com")
+        name = "AWSServiceRoleForDAX"
+        admin = self.person()
+        admin.open(f"/console/roles/{name}")
+        admin.fill("Key of a tag", "team")
+        admin.fill("Value of a tag", "data")
+        admin.press("Add tag")
+        admin.sees(f"{name} has the tag team.", ".notice")
+        admin.sees("team = data", ".facts")
+        self.assertEqual(self.iam.list_role_tags(RoleName=name)["Tags"], [{"Key": "team", "Value": "data"}])
+        admin.press("Take off")
+        admin.sees(f"The tag team is taken off {name}.", ".notice")
+        self.assertEqual(self.iam.list_role_tags(RoleName=name)["Tags"], [])
+        self.iam.delete_service_linked_role(RoleName=name)
+
+    def test_long_lists_go_on(self):
+        """More roles and policies than one page, or one answer, holds."""
+        server = Server("dev")
+        self.addCleanup(server.stop)
+        iam = server.client("iam")
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}]})
+        for n in range(260):
+            iam.create_role(RoleName=f"role{n:04}", AssumeRolePolicyDocument=trust)
+        for n in range(1_010):
+            iam.create_policy(PolicyName=f"a{n:04}", PolicyDocument=json.dumps(allow("storage:Get*")))
+        person = browser.Person(DRIVER, server.endpoint)
+        person.sign_in(server.admin)
+        person.open("/console/roles")
+        seen = []
+        while True:
+            seen += [row.text for row in DRIVER.find_elements("css selector", "tbody th")]
+            if not DRIVER.find_elements("link text", "More"):
+                break
+            person.follow("More")
+        self.assertEqual(seen, [f"role{n:04}" for n in range(260)])
+        # Found behind the first answer, and by no part of it.
+        person.open("/console/roles?search=LE0259")
+        self.assertEqual([row.text for row in DRIVER.find_elements("css selector", "tbody th")], ["role0259"])
+        # The last policy can be chosen like the first.
+        person.open(f"/console/create-role/permissions?service={SERVICE}&use=any-permissions")
+        self.assertFalse(person.field("IAMReadOnlyAccess").is_selected())
+        self.assertFalse(person.field("a0000").is_selected())
+
+    def test_who_comes_from_elsewhere_stays_signed_in_and_gets_where_they_wanted(self):
+        plain = Plain(self.server)
+        answer, text = plain.ask("GET", "/console/roles?search=x", headers={"sec-fetch-site": "cross-site"})
+        self.assertEqual(answer.status, 200)
+        self.assertIsNone(answer.headers["set-cookie"], "nobody else can sign this browser out")
+        self.assertIn('<a href="/console/roles?search=x">Continue</a>', text)
+        answer, _ = plain.ask("GET", "/console/roles?search=x")
+        self.assertEqual(answer.headers["location"], "/console/sign-in?next=%2Fconsole%2Froles%3Fsearch%3Dx")
+        self.assertIsNone(answer.headers["set-cookie"])
+        admin = browser.Person(DRIVER, self.server.endpoint)
+        DRIVER.delete_all_cookies()
+        admin.open("/console/roles?search=x")
+        admin.fill("Access key ID", self.server.admin.key)
+        admin.fill("Secret access key", self.server.admin.secret)
+        admin.press("Sign in")
+        self.assertEqual(DRIVER.current_url, self.server.endpoint + "/console/roles?search=x")
+        # And nowhere else.
+        for wanted in ["https://evil.example.com", "//evil.example.com", "/\\evil.example.com", "/consoles", "/console\r\nx: y",
+                       "javascript:alert(1)", "/console/\u2028"]:
+            status, where, _ = plain.post("/console/sign-in", [("key", self.server.admin.key),
+                                                               ("secret", self.server.admin.secret), ("next", wanted)])
+            self.assertEqual((status, where), (303, "/console"), wanted)
 
     def test_feature_33_46_activity_and_trail_of_a_role(self):
         self.iam.create_service_linked_role(AWSServiceName=SERVICE)
@@ -493,7 +584,8 @@ class Attacks(Case):
 
     def test_atk_h18_a_cookie_is_new_at_sign_in_and_worth_nothing_after(self):
         plain = Plain(self.server)
-        plain.cookie = "linkrole=" + "0" * 64
+        name = "linkrole-" + self.server.endpoint.rsplit(":", 1)[1]
+        plain.cookie = f"{name}=" + "0" * 64
         plain.sign_in(self.server.admin)
         first = plain.cookie
         self.assertNotIn("0" * 64, first, "what a browser brings is never taken")
@@ -514,6 +606,16 @@ class Attacks(Case):
         answer, text = plain.ask("GET", "/console")
         self.assertEqual(answer.status, 303)
         self.assertNotIn("user/admin", text)
+        # What somebody set beside it, in whichever place, is not looked at.
+        plain.cookie = None
+        plain.sign_in(self.server.admin)
+        good = plain.cookie
+        for beside in "linkrole=x", "__Host-linkrole=x", "linkrole-1=x", f"x{name}=x":
+            for cookies in f"{beside}; {good}", f"{good}; {beside}":
+                plain.cookie = cookies
+                self.assertIn("user/admin", plain.get("/console"), cookies)
+        answer, _ = plain.ask("GET", "/console", headers={"x-forwarded-proto": "https"})
+        self.assertEqual(answer.status, 303, "over TLS only the strict one counts")
         # Over TLS the cookie is one that nothing else can set or see.
         answer, _ = plain.ask("POST", "/console/sign-in", urllib.parse.urlencode(
             [("key", self.server.admin.key), ("secret", self.server.admin.secret)]), {"x-forwarded-proto": "https"})
@@ -535,9 +637,11 @@ class Attacks(Case):
         self.assertEqual(len(told), 1, "a key that is known is refused like one that is not")
         for _ in range(10 - len(keys)):
             plain.sign_in(Keys(server.admin.key, "wrong"))
-        answer, _ = plain.ask("POST", "/console/sign-in", urllib.parse.urlencode(
-            [("key", server.admin.key), ("secret", server.admin.secret)]))
-        self.assertEqual((answer.status, answer.headers["retry-after"]), (429, "60"), "not even the right one, for a minute")
+        answer, _ = plain.ask("POST", "/console/sign-in", urllib.parse.urlencode([("key", server.admin.key), ("secret", "x")]))
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (429, "60"))
+        # Nobody keeps others out by guessing: what is right is let in.
+        status, where, _ = plain.sign_in(server.admin)
+        self.assertEqual((status, where), (303, "/console"))
 
     def test_atk_h20_no_page_shows_the_environment(self):
         os.environ["LINKROLE_CANARY"] = "canary-5f1c9a"
@@ -554,6 +658,24 @@ class Attacks(Case):
         for secret in "canary-5f1c9a", server.admin.secret, server.folder.name:
             self.assertNotIn(secret, seen)
 
+    def test_a_server_that_takes_anything_is_shown_at_its_own_address_only(self):
+        server = Server("dev", "--auth", "accept-any")
+        self.addCleanup(server.stop)
+        port = server.endpoint.rsplit(":", 1)[1]
+        plain = Plain(server)
+        anybody = Keys("AKIAAAAAAAAAAAAAAAAA", "anything")
+        self.assertEqual(plain.sign_in(anybody)[0], 303, "the control")
+        self.assertIn("linkrole-builtin", plain.get("/console"))
+        # A name of somebody else's that leads here is no place of ours.
+        rebound = Plain(server, f"http://evil.example.com:{port}")
+        answer, _ = rebound.ask("POST", "/console/sign-in", "key=AKIAAAAAAAAAAAAAAAAA&secret=x",
+                                {"host": f"evil.example.com:{port}"})
+        self.assertEqual(answer.status, 403)
+        # A key of the other dialect's account leads there.
+        keys = Keys(server.exported["ALIBABA_CLOUD_ACCESS_KEY_ID"], server.exported["ALIBABA_CLOUD_ACCESS_KEY_SECRET"])
+        plain.sign_in(keys)
+        self.assertIn("(Alibaba Cloud)", plain.get("/console"))
+
     def test_the_operators_socket_has_no_console(self):
         connection = OperatorConnection(self.server.socket)
         connection.request("GET", "/console")
@@ -561,14 +683,12 @@ class Attacks(Case):
         connection.close()
 
 
-class Alibaba(Case):
+class Alibaba(AlibabaCase):
     """The same pages for an account of Alibaba Cloud's kind, in its vendor's words."""
 
     def test_a_role_is_made_described_and_deleted(self):
-        keys = Keys(self.server.exported["ALIBABA_CLOUD_ACCESS_KEY_ID"],
-                    self.server.exported["ALIBABA_CLOUD_ACCESS_KEY_SECRET"])
         admin = browser.Person(DRIVER, self.server.endpoint)
-        admin.sign_in(keys)
+        admin.sign_in(self.admin)
         admin.sees("(Alibaba Cloud)", ".who")
         admin.open("/console/create-role/review?service=config.aliyuncs.com&use=config.aliyuncs.com")
         admin.unfold("The same on the command line")
@@ -576,6 +696,11 @@ class Alibaba(Case):
         admin.press("Create role")
         admin.sees("AliyunServiceRoleForConfig", "h1")
         self.assertRegex(admin.text("#arn"), r"^acs:ram::\d{16}:role/aliyunserviceroleforconfig$")
+        text = "keeps records – 记录"
+        admin.fill("Description", text)
+        admin.press("Save description")
+        admin.sees("The description of AliyunServiceRoleForConfig is changed.", ".notice")
+        self.assertEqual(admin.field("Description").get_attribute("value"), text)
         admin.follow("Trust policy")
         self.assertEqual(json.loads(admin.text("pre"))["Statement"][0]["Principal"], {"Service": ["config.aliyuncs.com"]})
         admin.open("/console/trail?name=CreateServiceLinkedRole")
@@ -594,6 +719,34 @@ class Alibaba(Case):
         admin.press("Delete")
         admin.sees("SUCCEEDED", "#tasks")
         self.assertEqual(admin.complaints(), [])
+
+    def test_a_role_of_the_account_with_what_ram_has(self):
+        """A custom policy whose name looks like the vendor's; no boundary; deleted by who may do just that."""
+        self.ask("ram", "CreatePolicy", PolicyName="readsystemlogs",
+                 PolicyDocument=json.dumps(alibaba.allow("log:Get*")))
+        admin = browser.Person(DRIVER, self.server.endpoint)
+        admin.sign_in(self.admin)
+        admin.open("/console/create-role/permissions?service=config.aliyuncs.com&use=any-permissions")
+        self.assertNotIn("boundary", admin.text("form.fields"))
+        admin.choose("readsystemlogs")
+        admin.press("Next")
+        admin.fill("Role name", "logs")
+        admin.press("Next")
+        admin.unfold("The same on the command line")
+        admin.sees("--PolicyType Custom --PolicyName readsystemlogs", "pre")
+        admin.press("Create role")
+        admin.sees("readsystemlogs", ".policy")
+        self.assertEqual(DRIVER.find_elements("css selector", ".wrong"), [])
+        _, keys = self.user(alibaba.allow("ram:GetRole", "ram:ListPoliciesForRole", "ram:DetachPolicyFromRole", "ram:DeleteRole"))
+        person = browser.Person(DRIVER, self.server.endpoint)
+        person.sign_in(keys)
+        person.open("/console/roles/logs")
+        self.assertNotIn("ListRolePolicies", person.text())
+        person.press("Delete role")
+        person.fill("Type logs to confirm", "logs")
+        person.press("Delete")
+        person.open("/console/roles/logs")
+        person.sees("EntityNotExist.Role", "h1")
 
 
 if __name__ == "__main__":
