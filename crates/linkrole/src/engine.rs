@@ -25,10 +25,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use store::{Entry, EntryQuery, Store};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// Calls that may wait for the writer.
 const QUEUE: usize = 4_096;
+/// Reads of the trail that run at the same time. They block a thread each, and are not to take the
+/// processor from everybody else.
+const READERS: usize = 4;
 /// Uses that are older than this before the last one, in milliseconds, were stored, many times over.
 const USES_STORED_WITHIN_MS: i64 = 60_000;
 
@@ -68,6 +71,8 @@ pub struct Engine<S> {
     queue: mpsc::Sender<Job>,
     /// What was used since that was last stored.
     pub(crate) noted: Mutex<Noted>,
+    /// Places for those who read the trail.
+    readers: Arc<Semaphore>,
     /// Wakes the reconciler.
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
@@ -123,6 +128,7 @@ impl<S: Store> Engine<S> {
             snapshot: ArcSwap::from_pointee(state),
             queue,
             noted: Mutex::new(noted),
+            readers: Arc::new(Semaphore::new(READERS)),
             changed: Notify::new(),
             failed: Notify::new(),
             recording: OnceLock::new(),
@@ -225,9 +231,19 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Entries of the trail.
+    /// Entries of the trail, read on a thread where that may take a while: those that serve requests
+    /// go on meanwhile.
     pub async fn entries(&self, query: &EntryQuery) -> Result<store::Page, String> {
-        self.store.entries(query).await.map_err(|e| e.to_string())
+        let place = self.readers.clone().acquire_owned().await.map_err(|e| e.to_string())?;
+        let (store, query) = (self.store.clone(), query.clone());
+        let here = tokio::runtime::Handle::current();
+        let read = tokio::task::spawn_blocking(move || {
+            let page = here.block_on(store.entries(&query));
+            // A reader who has gone away leaves its place when the read is over, not before.
+            drop(place);
+            page
+        });
+        read.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
     /// The position of the trail's first entry that is still there.

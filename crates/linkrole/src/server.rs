@@ -24,7 +24,7 @@ use wire::http::{Request, Response};
 use wire::native::{self, Forwarded, TrailQuery};
 use wire::sign_acs;
 use wire::sign_v4::{self, Carrier, Presented};
-use wire::trail::{is_noise, native_facets, native_search};
+use wire::trail::native_search;
 
 /// How credentials are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -448,8 +448,7 @@ impl<S: Store> Server<S> {
             (None, None) => None,
         };
         let page = look_up(&self.engine, account, &search, from, |stored, event| {
-            let wanted = !is_noise(event) && search.wants(event, native_facets);
-            wanted.then(|| shown(stored, event))?
+            search.wants(event).then(|| shown(stored, event))?
         });
         let found = page.await.map_err(|why| {
             tracing::error!(why, "the trail was not read");

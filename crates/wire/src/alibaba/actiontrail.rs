@@ -6,8 +6,7 @@ use super::fault::Fault;
 use super::params::Params;
 use crate::clock::{iso_seconds, parse_seconds};
 use crate::trail::{
-    Attribute, Facet, Put, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
-    yes_or_no,
+    Attribute, Facet, Put, Search, View, asked_action, is_read, own_name, vendors_name, yes_or_no,
 };
 use iam::audit::Event;
 use iam::text::AccountId;
@@ -71,6 +70,7 @@ pub(super) fn lookup(p: Params<'_>, now_ms: i64) -> Result<Lookup, Fault> {
     };
     let limit = p.number("MaxResults", 0, PAGE.1)?.filter(|n| *n > 0).unwrap_or(PAGE.0);
     let search = Search {
+        view: View::ActionTrail,
         start_ms,
         // A second is over when the next begins.
         end_ms: end_ms.saturating_add(999),
@@ -128,8 +128,7 @@ impl Lookup {
     /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
     pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
         // Most of what is looked through is not wanted: only what is gets written out.
-        let wanted = !is_upkeep(event) && self.search.wants(event, facets);
-        wanted.then(|| self::event(account, event))
+        self.search.wants(event).then(|| self::event(account, event))
     }
 }
 

@@ -6,8 +6,7 @@ use super::fault::Fault;
 use crate::clock::{iso_seconds, long_date};
 use crate::http::{Request, Response};
 use crate::trail::{
-    Attribute, Facet, Put, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
-    yes_or_no,
+    Attribute, Facet, Put, Search, View, asked_action, is_read, own_name, vendors_name, yes_or_no,
 };
 use iam::audit::Event;
 use iam::command::Command;
@@ -112,6 +111,7 @@ pub fn lookup(request: &Request, now_ms: i64) -> Result<Lookup, Fault> {
     }
     let facets = input.lookup_attributes.iter().map(facet).collect::<Result<Vec<_>, _>>()?;
     let search = Search {
+        view: View::CloudTrail,
         start_ms: start.unwrap_or(i64::MIN).max(now_ms.saturating_sub(HISTORY_MS)),
         // What is asked for by the second means the whole of it.
         end_ms: end.unwrap_or(i64::MAX).saturating_add(999),
@@ -148,8 +148,7 @@ fn facet(wanted: &Wanted) -> Result<Facet, Fault> {
 impl Lookup {
     /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
     pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
-        let wanted = !is_upkeep(event) && self.search.wants(event, facets);
-        wanted.then(|| listed(account, event))
+        self.search.wants(event).then(|| listed(account, event))
     }
 }
 
