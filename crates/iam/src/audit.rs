@@ -11,10 +11,13 @@ use crate::rows::RoleKind;
 use crate::session::Subject;
 use crate::state::State;
 use crate::text::{AccountId, TagKey, TagValue};
-use crate::tx::Finished;
+use crate::tx::{Concerned, Finished};
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// What the operator's entry says of those whom a call concerned: how many accounts, and how many resources.
+pub const CONCERNED: [&str; 2] = ["concernedAccounts", "concernedResources"];
 
 /// Who called, as the trail keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -137,7 +140,8 @@ impl Event {
         finished: &Finished,
     ) -> Self {
         let operation = call.command.operation();
-        let asks = matches!(call.command, Command::AuthorizeRequest(_));
+        // Without a caller whose request holds, nobody did anything there: the service itself is who called.
+        let asks = matches!(call.command, Command::AuthorizeRequest(_)) && call.on_behalf.is_some();
         let asked_by = me.filter(|_| asks).and_then(Identity::service);
         let actor = actor(state, call, me, at_ms, asks);
         let error = refusal(outcome);
@@ -184,6 +188,26 @@ impl Event {
     }
 }
 
+impl Event {
+    /// What an account is told of a call that concerns it: the same, with nothing but its own resources.
+    pub(crate) fn notice(&self, to: Concerned, state: &State) -> Self {
+        let Concerned { account, resources, id } = to;
+        // Counts are the operator's.
+        let is_count = |name: &str| CONCERNED.contains(&name);
+        let mut response = self.response.clone();
+        response.retain(|name, _| !is_count(name));
+        let own = |resource| Touched { account: account.clone(), resource };
+        Self {
+            id,
+            response,
+            resources: resources.into_iter().map(own).collect(),
+            dialect: crate::caller::dialect(state, &account),
+            accounts: vec![account.clone()],
+            ..self.clone()
+        }
+    }
+}
+
 /// Why a call came to nothing. That a caller may not do a thing at a linked service is the answer
 /// to the service, and a refusal of the caller.
 fn refusal(outcome: &Result<Output, Error>) -> Option<String> {
@@ -198,6 +222,9 @@ fn refusal(outcome: &Result<Output, Error>) -> Option<String> {
 
 /// The name of an error's variant.
 fn kind(error: &Error) -> String {
+    if let Error::Refused(refusal) = error {
+        return if refusal.denied { "AccessDenied" } else { "Invalid" }.to_owned();
+    }
     let text = format!("{error:?}");
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("Error").to_owned()
 }
@@ -574,6 +601,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::ExportCatalog { after } => after.iter().for_each(|name| put("after", name)),
         C::GetService { service } => put("service", service),
+        C::RecordUse { part, .. } => part.put(&mut put),
         C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),
         C::SettleNotice(notice) => {
             put("deletionTaskId", &notice.task);
@@ -600,7 +628,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ForwardAccess
         | C::ListAccounts
         | C::ReadTrail
-        | C::RecordUse { .. }
+        | C::Unread(_)
         | C::Sweep => {}
     }
     all

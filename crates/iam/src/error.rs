@@ -3,6 +3,7 @@
 //! Each dialect's fault table turns an [`Error`] into its code, status and text. Not here: any of
 //! those three.
 
+use crate::caller::Refusal;
 use crate::text::*;
 use policy::Decision;
 
@@ -244,6 +245,8 @@ pub enum Error {
         /// What was expected, what was found, what to do.
         message: String,
     },
+    /// It was refused where it came in.
+    Refused(Box<Refusal>),
     /// What was read before has changed since; read again and repeat.
     Stale(String),
     /// A fault of ours; the operator's log has more under the request's id.
@@ -263,12 +266,15 @@ impl Error {
 
     /// Whether this is a refusal for want of permission.
     pub fn is_denial(&self) -> bool {
-        matches!(
-            self,
-            Self::AccessDenied(_)
-                | Self::AssumeRoleDenied(_)
-                | Self::NoRoleToAssume(_)
-                | Self::RootMayNotAssume
-        )
+        match self {
+            Self::Refused(refusal) => refusal.denied,
+            other => matches!(
+                other,
+                Self::AccessDenied(_)
+                    | Self::AssumeRoleDenied(_)
+                    | Self::NoRoleToAssume(_)
+                    | Self::RootMayNotAssume
+            ),
+        }
     }
 }

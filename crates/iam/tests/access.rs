@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use iam::access::Noted;
+use iam::access::{Noted, Part};
 use iam::caller::Caller;
 use iam::command::*;
 use iam::limits;
@@ -23,7 +23,7 @@ fn world() -> (World, People) {
 fn record(world: &mut World, from: usize) {
     let mut noted = Noted::default();
     world.events.iter().skip(from).for_each(|event| noted.note(event));
-    world.ok(&Caller::System, Command::RecordUse { noted: Box::new(noted) });
+    world.ok(&Caller::System, Command::RecordUse { noted: Box::new(noted), part: Part::WHOLE });
 }
 
 /// A service asks about a caller whose request it received; whether it is allowed.

@@ -26,6 +26,8 @@ mod races;
 #[cfg(test)]
 mod races_asked;
 mod reconciler;
+#[cfg(test)]
+mod recorded;
 mod rpc;
 mod seed;
 mod server;

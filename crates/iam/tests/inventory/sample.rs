@@ -515,7 +515,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::RecordUse => {
             let mut noted = Noted::default();
             fixture.world.events.iter().for_each(|event| noted.note(event));
-            C::RecordUse { noted: Box::new(noted) }
+            C::RecordUse { noted: Box::new(noted), part: iam::access::Part::WHOLE }
         }
         O::Sweep => C::Sweep,
     }

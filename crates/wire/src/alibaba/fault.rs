@@ -223,6 +223,11 @@ pub fn fault(operation: Operation, error: &Error) -> Fault {
         Error::Taken { what, name } => {
             Fault::new("EntityAlreadyExists", 409, format!("The {what} {name} is taken."))
         }
+        // The edge has the words at hand; these are for who calls past it.
+        Error::Refused(refusal) if refusal.denied => {
+            Fault::new("NoPermission", 403, refusal.message.clone())
+        }
+        Error::Refused(refusal) => Fault::new("InvalidParameter", 400, refusal.message.clone()),
         Error::Stale(message) => Fault::new("ConcurrentCallNotSupported", 409, message.clone()),
         Error::Internal(_) => Fault::internal(),
     }

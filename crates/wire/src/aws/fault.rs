@@ -195,6 +195,11 @@ pub fn fault(error: &Error) -> Fault {
             format!("The {what} {name} belongs to a registered service; choose another."),
         ),
         Error::Invalid { message, .. } => Fault::new("ValidationError", 400, message.clone()),
+        // The edge has the words at hand; these are for who calls past it.
+        Error::Refused(refusal) if refusal.denied => {
+            Fault::new("AccessDenied", 403, refusal.message.clone())
+        }
+        Error::Refused(refusal) => Fault::new("ValidationError", 400, refusal.message.clone()),
         Error::Stale(message) => Fault::new("ConcurrentModification", 409, message.clone()),
         Error::Internal(_) => Fault::internal(),
     }
