@@ -61,6 +61,8 @@ pub enum Entity {
     OidcProvider(String),
     /// A report of the access advisor.
     AccessReport(String),
+    /// What a report is to be about, by its ARN.
+    Reported(String),
     /// A deletion task.
     DeletionTask,
     /// A linked service.
@@ -154,6 +156,8 @@ pub enum Conflict {
 pub enum Error {
     /// The caller may not.
     AccessDenied(Box<Denial>),
+    /// A report is to be about what is another account's: who asks, and about what.
+    ReportDenied(String, String),
     /// The role may not be assumed by this caller; also when there is no such role.
     AssumeRoleDenied(Box<Denial>),
     /// Root may not assume roles.
@@ -271,6 +275,7 @@ impl Error {
             other => matches!(
                 other,
                 Self::AccessDenied(_)
+                    | Self::ReportDenied(..)
                     | Self::AssumeRoleDenied(_)
                     | Self::NoRoleToAssume(_)
                     | Self::RootMayNotAssume

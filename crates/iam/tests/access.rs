@@ -188,7 +188,7 @@ fn row_33_a_report_is_about_what_its_id_says_for_seven_days_and_for_whoever_aske
         (ReportOf::Policy(system_policy("IAMReadOnlyAccess")), Some("iam")),
         (ReportOf::Policy(linked_policy(&policy)), Some("storage")),
     ] {
-        let target = ReportTarget { account: t(A), of: of.clone() };
+        let target = ReportTarget { text: "the ARN".into(), account: t(A), of: of.clone() };
         let ask = Command::GenerateServiceLastAccessedDetails { of: target, with_actions: false };
         let Output::AccessJob(job) = world.ok(&root, ask) else { panic!("no report") };
         assert_eq!(job.len(), 36, "{of:?}");

@@ -36,7 +36,11 @@ pub struct Fixture {
 }
 
 fn reported() -> ReportTarget {
-    ReportTarget { account: t(A), of: ReportOf::User(t("granted")) }
+    ReportTarget {
+        text: format!("arn:aws:iam::{A}:user/granted"),
+        account: t(A),
+        of: ReportOf::User(t("granted")),
+    }
 }
 
 impl Fixture {
