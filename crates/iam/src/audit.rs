@@ -4,7 +4,9 @@
 //! vendors shape it, and where it is kept.
 
 use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
-use crate::command::{AccessOf, Command, ReportOf, ReportTarget, Tagged};
+use crate::command::{
+    AccessOf, Command, PolicyOwner, PolicyTarget, ReportOf, ReportTarget, Tagged,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::rows::RoleKind;
@@ -14,6 +16,7 @@ use crate::text::{AccountId, TagKey, TagValue};
 use crate::tx::{Concerned, Finished};
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What the operator's entry says of those whom a call concerned: how many accounts, and how many resources.
@@ -326,9 +329,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             description.iter().for_each(|d| put("description", d));
             max_session_s.iter().for_each(|s| put("maxSessionDuration", s));
             boundary.iter().for_each(|b| put("permissionsBoundary", &b.text));
-            if !tags.is_empty() {
-                put("tags", &tag_text(tags));
-            }
+            put_tags(tags, &mut put);
         }
         C::DeleteServiceLinkedRole { role }
         | C::PlanServiceLinkedRoleDeletion { role }
@@ -341,11 +342,14 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListInstanceProfilesForRole { role, .. } => put("roleName", role),
         C::Tag { on, tags } => {
             put_bearers(on, &mut put);
-            put("tags", &tag_text(tags));
+            put_tags(tags, &mut put);
         }
         C::Untag { on, keys, all } => {
             put_bearers(on, &mut put);
-            put("tagKeys", &if *all { "all".to_owned() } else { list_text(keys) });
+            match all {
+                true => put("tagKeys", &"all"),
+                false => put_json("tagKeys", keys.iter().map(|k| json!(k)).collect(), &mut put),
+            }
         }
         C::ListTags { on, .. } => put_bearers(on, &mut put),
         C::UpdateRole { role, description, max_session_s, trust } => {
@@ -373,7 +377,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::AttachRolePolicy { role, policy } | C::DetachRolePolicy { role, policy } => {
             put("roleName", role);
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
         }
         C::PutRolePermissionsBoundary { role, policy } => {
             put("roleName", role);
@@ -384,9 +388,11 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("instanceProfileName", profile);
             put("roleName", role);
         }
-        C::CreateUser { user, path, .. } => {
+        C::CreateUser { user, path, boundary, tags, .. } => {
             put("userName", user);
             put("path", path);
+            boundary.iter().for_each(|b| put("permissionsBoundary", &b.text));
+            put_tags(tags, &mut put);
         }
         C::CreateGroup { group, path, .. } => {
             put("groupName", group);
@@ -408,7 +414,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::AttachGroupPolicy { group, policy } | C::DetachGroupPolicy { group, policy } => {
             put("groupName", group);
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
         }
         C::PutGroupPolicy { group, name, document } => {
             put("groupName", group);
@@ -439,7 +445,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::AttachUserPolicy { user, policy } | C::DetachUserPolicy { user, policy } => {
             put("userName", user);
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
         }
         C::GetUser { user } | C::CreateAccessKey { user } | C::ListAccessKeys { user, .. } => {
             user.iter().for_each(|u| put("userName", u));
@@ -473,7 +479,8 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             AccessOf::Key(key) => put("accessKeyId", key),
         },
         C::GetAccessKeyLastUsed { key } | C::GetAccessKeyInfo { key } => put("accessKeyId", key),
-        C::CreatePolicy { name, path, document, description, .. } => {
+        C::CreatePolicy { name, path, document, description, tags } => {
+            put_tags(tags, &mut put);
             put("policyName", name);
             put("path", path);
             put("policyDocument", &document.text());
@@ -482,23 +489,23 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::GetPolicy { policy }
         | C::ListPolicyVersions { policy, .. }
         | C::DeletePolicy { policy, .. }
-        | C::ListEntitiesForPolicy { policy, .. } => put("policyArn", &policy.text),
+        | C::ListEntitiesForPolicy { policy, .. } => put_policy(policy, &mut put),
         C::UpdatePolicyDescription { policy, description } => {
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
             put("description", description);
         }
         C::GetServiceLinkedRoleTemplate { principal } => {
             principal.iter().for_each(|p| put("aWSServiceName", p));
         }
         C::CreatePolicyVersion { policy, document, set_default, .. } => {
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
             put("policyDocument", &document.text());
             put("setAsDefault", set_default);
         }
         C::GetPolicyVersion { policy, version }
         | C::SetDefaultPolicyVersion { policy, version }
         | C::DeletePolicyVersion { policy, version } => {
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
             put("versionId", &format!("v{version}"));
         }
         C::CreateAccountAlias { alias } => put("accountAlias", alias),
@@ -532,6 +539,12 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             ask.duration_s.iter().for_each(|s| put("durationSeconds", s));
             ask.source_identity.iter().for_each(|s| put("sourceIdentity", s));
             ask.policy.iter().for_each(|p| put("policy", &p.text()));
+            let arns: Vec<Value> =
+                ask.policy_arns.iter().map(|p| json!({ "arn": p.text })).collect();
+            put_json("policyArns", arns, &mut put);
+            put_tags(&ask.tags, &mut put);
+            let keys = ask.transitive.iter().map(|key| json!(key)).collect();
+            put_json("transitiveTagKeys", keys, &mut put);
         }
         C::GetSessionToken { duration_s } => {
             duration_s.iter().for_each(|s| put("durationSeconds", s));
@@ -639,7 +652,7 @@ fn put_reported(of: &ReportTarget, put: &mut impl FnMut(&str, &dyn ToString)) {
         ReportOf::User(name) => put("userName", name),
         ReportOf::Group(name) => put("groupName", name),
         ReportOf::Role(name) => put("roleName", name),
-        ReportOf::Policy(policy) => put("policyArn", &policy.text),
+        ReportOf::Policy(policy) => put_policy(policy, put),
     }
 }
 
@@ -659,6 +672,23 @@ fn list_text<T: ToString>(list: &[T]) -> String {
     list.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn tag_text(tags: &[(TagKey, TagValue)]) -> String {
-    tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+/// A managed policy as it was named: by its ARN, or as the other dialect does by name and kind.
+fn put_policy(policy: &PolicyTarget, put: &mut impl FnMut(&str, &dyn ToString)) {
+    if policy.text.contains(':') {
+        return put("policyArn", &policy.text);
+    }
+    put("policyName", &policy.name);
+    put("policyType", if policy.owner == PolicyOwner::System { &"System" } else { &"Custom" });
+}
+
+/// Lists that views show as lists: as JSON, so that no text in them can look like two.
+fn put_json(name: &str, list: Vec<Value>, put: &mut impl FnMut(&str, &dyn ToString)) {
+    if !list.is_empty() {
+        put(name, &Value::Array(list));
+    }
+}
+
+fn put_tags(tags: &[(TagKey, TagValue)], put: &mut impl FnMut(&str, &dyn ToString)) {
+    let tag = |(key, value): &(TagKey, TagValue)| json!({ "key": key, "value": value });
+    put_json("tags", tags.iter().map(tag).collect(), put);
 }

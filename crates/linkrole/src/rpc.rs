@@ -129,7 +129,8 @@ impl<S: Store> Server<S> {
             account,
         });
         let command = asked.command(home.as_ref())?;
-        let lookup = match asked.lookup(now_ms)? {
+        // Events do not come before the last that was seen, even where the clock went back.
+        let lookup = match asked.lookup(now_ms.max(state.clock_ms()))? {
             Some(wanted) => {
                 let from = self.place_rpc(&wanted, home.as_ref())?;
                 Some((wanted, from))

@@ -252,6 +252,22 @@ pub fn is_read(event: &Event) -> bool {
     }
 }
 
+/// Arguments that are kept as lists in JSON.
+pub(crate) const LISTS: [&str; 4] = ["tags", "tagKeys", "policyArns", "transitiveTagKeys"];
+
+/// A deletion task as clients name it; what the event was about tells service and role.
+pub(crate) fn task_handle(event: &Event, task: &str) -> String {
+    let resources = event.resources.iter();
+    let mut roles = resources.filter_map(|touched| match name::parse_entity(&touched.resource)? {
+        Entity::Role { path, name, .. } => {
+            let principal = path.strip_prefix(iam::linked::RESERVED_PATH)?.trim_end_matches('/');
+            Some(format!("task/aws-service-role/{principal}/{name}/{task}"))
+        }
+        _ => None,
+    });
+    roles.next().unwrap_or_else(|| task.to_owned())
+}
+
 /// What a call is named that came on no interface of the vendor's. A linked service makes and
 /// deletes roles by calls of linkrole's own; to their account these are the vendor's two events.
 pub(crate) fn vendors_name(event: &Event) -> Option<Operation> {

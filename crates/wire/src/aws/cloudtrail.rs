@@ -6,7 +6,8 @@ use super::fault::Fault;
 use crate::clock::{iso_seconds, long_date};
 use crate::http::{Request, Response};
 use crate::trail::{
-    Attribute, Facet, Put, Search, View, asked_action, is_read, own_name, vendors_name, yes_or_no,
+    Attribute, Facet, LISTS, Put, Search, View, asked_action, is_read, own_name, task_handle,
+    vendors_name, yes_or_no,
 };
 use iam::audit::Event;
 use iam::command::Command;
@@ -299,6 +300,8 @@ fn exception(code: &str) -> &str {
         "PolicyNotAttachable" => "PolicyNotAttachableException",
         "ServiceFailure" => "ServiceFailureException",
         "ValidationError" => "ValidationException",
+        "PackedPolicyTooLarge" => "PackedPolicyTooLargeException",
+        "ConcurrentModification" => "ConcurrentModificationException",
         other => other,
     }
 }
@@ -450,7 +453,7 @@ fn identity(event: &Event) -> Value {
     Value::Object(all)
 }
 
-/// What was asked for; numbers and yes or no as such.
+/// What was asked for; lists, numbers and yes or no as such.
 fn parameters(event: &Event) -> Value {
     if event.params.is_empty() {
         return Value::Null;
@@ -459,6 +462,7 @@ fn parameters(event: &Event) -> Value {
         let plain = match name.as_str() {
             "durationSeconds" | "maxSessionDuration" => text.parse::<u64>().ok().map(Value::from),
             "setAsDefault" => text.parse::<bool>().ok().map(Value::from),
+            name if LISTS.contains(&name) => serde_json::from_str(text).ok(),
             _ => None,
         };
         (name.clone(), plain.unwrap_or_else(|| json!(text)))
@@ -483,6 +487,9 @@ fn response(event: &Event) -> Value {
                 .insert("assumedRoleUser".to_owned(), json!({ "assumedRoleId": id, "arn": arn }));
         }
         return all;
+    }
+    if let Some(task) = get("deletionTaskId") {
+        return json!({ "deletionTaskId": task_handle(event, task) });
     }
     let first = event.resources.first().map(|touched| touched.resource.as_str());
     let entity = first.and_then(name::parse_entity);
