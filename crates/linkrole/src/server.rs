@@ -153,7 +153,9 @@ impl<S: Store> Server<S> {
         let names = [cloudtrail::SIGNING_NAME];
         let caller = self.authenticate(&presented, request, &names)?;
         let command = cloudtrail::command(request)?;
-        let wanted = cloudtrail::lookup(request, self.engine.now_ms());
+        // Events do not come before the last that was seen, even where the clock went back.
+        let now_ms = self.engine.now_ms().max(self.engine.state().clock_ms());
+        let wanted = cloudtrail::lookup(request, now_ms);
         let from = wanted.as_ref().map_err(Clone::clone).and_then(|w| self.place(&caller, w));
         let mut call = self.call(caller, command, request, peer, id);
         self.seen(&mut call, &presented, request);
@@ -313,11 +315,16 @@ impl<S: Store> Server<S> {
                 return Err(self.refuse(call, fault).await);
             }
         }
+        let both = |wanted: &TrailQuery| wanted.before.is_some() && wanted.after.is_some();
+        if decoded.trail.as_ref().is_some_and(both) {
+            let text = "Give `before` or `after`, not both.";
+            return Err(self.refuse(call, Fault::new("ValidationError", 400, text)).await);
+        }
         let told = |e: Error| self.told(id, &e, native::fault_of(&e));
         match (self.run(call).await.map_err(told)?, decoded.trail) {
             (Output::Trail { account }, Some(wanted)) => {
                 let (entries, next) = self.trail(account.as_ref(), &wanted).await?;
-                Ok(native::trail(&entries, next, id))
+                Ok(native::trail(account.as_ref(), &entries, next, id))
             }
             (output, _) => Ok(native::answer(&output, id)),
         }

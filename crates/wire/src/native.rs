@@ -393,17 +393,11 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
             read::<Nothing>(body)?;
             Command::ListAccounts.into()
         }
-        "/v1/trail" => Native { trail: Some(trail_query(body)?), ..Command::LookupEvents.into() },
-        _ => Native { trail: Some(trail_query(body)?), ..Command::ReadTrail.into() },
+        "/v1/trail" => {
+            Native { trail: Some(read::<TrailQuery>(body)?), ..Command::LookupEvents.into() }
+        }
+        _ => Native { trail: Some(read::<TrailQuery>(body)?), ..Command::ReadTrail.into() },
     })
-}
-
-fn trail_query(body: &[u8]) -> Result<TrailQuery, Fault> {
-    let query: TrailQuery = read(body)?;
-    if query.before.is_some() && query.after.is_some() {
-        return Err(Fault::new("ValidationError", 400, "Give `before` or `after`, not both."));
-    }
-    Ok(query)
 }
 
 /// Every path of the dialect.
@@ -482,8 +476,16 @@ pub fn answer(output: &Output, request_id: &str) -> Response {
 }
 
 /// Entries of the trail, as they are stored.
-pub fn trail(entries: &[Value], next: Option<u64>, request_id: &str) -> Response {
-    respond(200, &json!({ "entries": entries, "next": next }).to_string(), request_id)
+pub fn trail(
+    account: Option<&AccountId>,
+    entries: &[Value],
+    next: Option<u64>,
+    request_id: &str,
+) -> Response {
+    let body = json!({
+        "account": account, "entries": entries, "next": next, "request_id": request_id,
+    });
+    respond(200, &body.to_string(), request_id)
 }
 
 /// A refusal in the dialect.
