@@ -20,7 +20,7 @@ use iam::audit::Event;
 use iam::operations::{Access, Operation};
 use iam::seal::Keyring;
 use iam::text::AccountId;
-use policy::Dialect;
+use policy::{Dialect, name};
 use sdk::{Credentials, Forwarded, Secret, sign, sign_acs};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -197,16 +197,13 @@ impl World {
 
 /// Arguments that some operation has, for all of them: each takes those that it knows.
 fn arguments(account: &str, dialect: Dialect) -> Vec<(&'static str, String)> {
-    let (version, arn) = match dialect {
-        Dialect::Aws => ("2012-10-17", format!("arn:aws:iam::{account}")),
-        Dialect::Alibaba => ("1", format!("acs:ram::{account}")),
-    };
+    let version = if dialect == Dialect::Aws { "2012-10-17" } else { "1" };
     let document = format!(
         r#"{{"Version":"{version}","Statement":[{{"Effect":"Allow","Action":"backup:Get*","Resource":"*"}}]}}"#
     );
     let principal = match dialect {
         Dialect::Aws => format!(r#"{{"AWS":"{account}"}}"#),
-        Dialect::Alibaba => format!(r#"{{"RAM":["{arn}:root"]}}"#),
+        Dialect::Alibaba => format!(r#"{{"RAM":["{}"]}}"#, name::root(dialect, account)),
     };
     let trust = format!(
         r#"{{"Version":"{version}","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{principal}}}]}}"#
@@ -216,19 +213,19 @@ fn arguments(account: &str, dialect: Dialect) -> Vec<(&'static str, String)> {
         ("GroupName", "group".to_owned()),
         ("RoleName", "role".to_owned()),
         ("PolicyName", "policy".to_owned()),
-        ("PolicyArn", format!("{arn}:policy/policy")),
+        ("PolicyArn", name::policy(dialect, account, "/", "policy")),
         ("PolicyType", "Custom".to_owned()),
         ("PolicyDocument", document),
         ("AssumeRolePolicyDocument", trust),
-        ("PermissionsBoundary", "arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()),
+        ("PermissionsBoundary", name::policy(Dialect::Aws, "aws", "/", "ReadOnlyAccess")),
         ("VersionId", "v1".to_owned()),
         ("Description", "words".to_owned()),
         ("AWSServiceName", "backup.example.com".to_owned()),
         ("ServiceName", "tag.aliyuncs.com".to_owned()),
-        ("RoleArn", format!("{arn}:role/role")),
+        ("RoleArn", name::role(dialect, account, "/", "role")),
         ("RoleSessionName", "session".to_owned()),
         ("AccountAlias", "an-alias".to_owned()),
-        ("Arn", format!("{arn}:user/thing")),
+        ("Arn", name::user(dialect, account, "/", "thing")),
         ("ServiceNamespaces.member.1", "iam".to_owned()),
         ("Tags.member.1.Key", "a".to_owned()),
         ("Tags.member.1.Value", "b".to_owned()),

@@ -245,6 +245,8 @@ impl<S: Store> Server<S> {
     pub async fn run(&self, call: Call) -> Result<Output, Error> {
         let state = self.engine.state();
         if let Some(error) = self.inject.too_early(&state, &call, self.engine.now_ms()) {
+            let told = wire::trail::told(&call, None, &error);
+            self.keep_refusal(call, &told.code, &told.message, true).await?;
             return Err(error);
         }
         self.engine.call(call).await.map(|output| self.inject.shown(output))
