@@ -342,7 +342,9 @@ impl<S: Store> Engine<S> {
 fn reports_uses(operation: Operation) -> bool {
     matches!(
         operation,
-        Operation::GenerateServiceLastAccessedDetails
+        // A report is worked out when it is read.
+        Operation::GetServiceLastAccessedDetails
+            | Operation::GetServiceLastAccessedDetailsWithEntities
             | Operation::GetAccess
             | Operation::GetAccessKeyLastUsed
     )
