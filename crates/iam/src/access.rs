@@ -57,7 +57,12 @@ impl Noted {
 
     /// Notes what an event tells. The order of events does not matter.
     pub fn note(&mut self, event: &Event) {
-        if let Some(id) = opened(event)
+        self.note_beyond(event, "");
+    }
+
+    /// Notes what an event tells of principals behind one, in the order in which they are stored.
+    pub fn note_beyond(&mut self, event: &Event, stored: &str) {
+        if let Some(id) = opened(event).filter(|id| *id > stored)
             && let Some(one) = room(&mut self.principals, id, limits::ACCESS_NOTED)
         {
             one.opened = one.opened.saturating_add(1);
@@ -68,7 +73,7 @@ impl Noted {
         if let Some(last) = key.and_then(|key| room(&mut self.keys, key, limits::ACCESS_NOTED)) {
             used.tell(event.at_ms, last);
         }
-        if let Some(id) = principal(event)
+        if let Some(id) = principal(event).filter(|id| *id > stored)
             && let Some(one) = room(&mut self.principals, id, limits::ACCESS_NOTED)
         {
             used.tell(event.at_ms, one.last.get_or_insert_default());
@@ -80,6 +85,162 @@ impl Noted {
                 }
             }
         }
+    }
+
+    /// Takes out what makes about so many rows: keys first, then principals in the order of their ids.
+    #[must_use]
+    pub fn take(&mut self, rows: usize) -> Self {
+        let mut part = Self::default();
+        let mut count = 0;
+        while count < rows
+            && let Some((key, last)) = self.keys.pop_first()
+        {
+            part.keys.insert(key, last);
+            count += 1;
+        }
+        while count < rows
+            && let Some((id, one)) = self.principals.pop_first()
+        {
+            count += 2 + one.services.len();
+            part.principals.insert(id, one);
+        }
+        part
+    }
+
+    /// The last principal of whom something was seen.
+    pub fn last(&self) -> Option<&str> {
+        self.principals.last_key_value().map(|(id, _)| id.as_str())
+    }
+
+    /// Notes all that another has noted.
+    pub fn merge(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        for (key, last) in other.keys {
+            if let Some(own) = room(&mut self.keys, &key, limits::ACCESS_NOTED) {
+                newer(own, last);
+            }
+        }
+        for (id, one) in other.principals {
+            if let Some(own) = room(&mut self.principals, &id, limits::ACCESS_NOTED) {
+                own.merge(one);
+            }
+        }
+    }
+}
+
+impl OfOne {
+    fn merge(&mut self, other: Self) {
+        self.opened = self.opened.saturating_add(other.opened);
+        self.opened_ms = self.opened_ms.max(other.opened_ms);
+        if let Some(last) = other.last {
+            newer(self.last.get_or_insert_default(), last);
+        }
+        for (name, seen) in other.services {
+            let Some(own) = room(&mut self.services, &name, limits::ACCESS_SERVICES) else {
+                continue;
+            };
+            own.last.tell(seen.last.at_ms, &seen.last.region);
+            for (action, seen) in seen.actions {
+                if let Some(own) = room(&mut own.actions, &action, limits::ACCESS_ACTIONS) {
+                    own.tell(seen.at_ms, &seen.region);
+                }
+            }
+        }
+    }
+}
+
+fn newer(own: &mut LastUse, other: LastUse) {
+    if own.at_ms <= other.at_ms {
+        *own = other;
+    }
+}
+
+/// Which part of what was noted is stored. It is stored in parts, so that no commit is large; what the trail
+/// tells was noted before the first part, by the very thread that stores, and so the entries of the parts say
+/// what a process that ended in between had stored and what not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Of what the trail tells.
+    Told {
+        /// Whether it is the first of its round.
+        is_first: bool,
+        /// The last principal that is stored with it; nothing when all are.
+        up_to: Option<String>,
+    },
+    /// Of reads, which are in no trail. They open no session, and storing them twice changes nothing.
+    Reads,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self::Told { is_first: true, up_to: None };
+
+    /// As the trail shows it.
+    pub fn put(&self, put: &mut impl FnMut(&str, &dyn ToString)) {
+        match self {
+            Self::Reads => put("part", &"reads"),
+            Self::Told { is_first, up_to } => {
+                if !is_first {
+                    put("part", &"further");
+                }
+                up_to.iter().for_each(|id| put("upTo", id));
+            }
+        }
+    }
+
+    /// What an event of the trail says was stored, if it does.
+    pub fn of(event: &Event) -> Option<Self> {
+        if event.operation != Operation::RecordUse.facts().name {
+            return None;
+        }
+        let part = event.params.get("part").map(String::as_str);
+        if part == Some("reads") {
+            return Some(Self::Reads);
+        }
+        Some(Self::Told { is_first: part.is_none(), up_to: event.params.get("upTo").cloned() })
+    }
+}
+
+/// What a process had noted and not stored when it ended, as the trail tells it; read from the newest event
+/// back. Reads that were allowed are not in it.
+#[derive(Debug, Default)]
+pub struct Lost {
+    noted: Noted,
+    /// In the round of parts that is being read: the last principal that was stored.
+    in_round: String,
+    /// Whether that round came to its end.
+    ended: bool,
+    /// Of events that are older than the round: the last principal of whom they were stored.
+    stored: String,
+}
+
+impl Lost {
+    /// Takes the next older event; whether all that is older still was stored.
+    pub fn take(&mut self, event: &Event) -> bool {
+        let Some(part) = Part::of(event) else {
+            self.noted.note_beyond(event, &self.stored);
+            return false;
+        };
+        let Part::Told { is_first, up_to } = part else { return false };
+        match up_to {
+            None => self.ended = true,
+            Some(id) => self.in_round = id.max(std::mem::take(&mut self.in_round)),
+        }
+        if is_first && self.ended {
+            return true;
+        }
+        if is_first {
+            self.stored.clone_from(&self.in_round);
+        }
+        false
+    }
+
+    /// What was noted.
+    pub fn noted(self) -> Noted {
+        self.noted
     }
 }
 

@@ -1,12 +1,12 @@
 //! The access advisor: which services a user, group, role or policy can reach, and when it last tried.
 //!
 //! A report's id seals what it is about, so that nothing is kept for it and the answer is worked out when it is asked
-//! for. Only allowing statements of permissions policies say what is reached. [src: the vendor's
-//! GenerateServiceLastAccessedDetails] Not here: how uses come to be known ([`crate::access`]).
+//! for. What is reached is what permissions policies allow, less the services that they deny as a whole and those
+//! beyond a boundary. [src: AWS.md 3.4] Not here: how uses come to be known ([`crate::access`]).
 
 use crate::authorize;
 use crate::caller::{Identity, IdentityKind};
-use crate::command::{AccessOf, Command as C, Paging, ReportOf, ReportTarget};
+use crate::command::{AccessOf, Command as C, Paging, PolicyOwner, ReportOf, ReportTarget};
 use crate::error::{Entity, Error};
 use crate::limits;
 use crate::listing;
@@ -20,7 +20,7 @@ use crate::tx::Tx;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use policy::coverage::covers_action;
-use policy::{Actions, Dialect, Pattern, StatementEffect};
+use policy::{Actions, Dialect, Pattern, Resources, StatementEffect};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,12 +42,7 @@ struct Job {
 
 impl ReportTarget {
     fn missing(&self) -> Error {
-        Error::NoSuchEntity(match &self.of {
-            ReportOf::User(name) => Entity::User(name.to_string()),
-            ReportOf::Group(name) => Entity::Group(name.to_string()),
-            ReportOf::Role(name) => Entity::Role(name.to_string()),
-            ReportOf::Policy(policy) => Entity::Policy(policy.text.clone()),
-        })
+        Error::NoSuchEntity(Entity::Reported(self.text.clone()))
     }
 }
 
@@ -55,7 +50,7 @@ impl ReportTarget {
 pub fn run(tx: &Tx<'_>, me: &Identity, account: &AccountId, c: &C) -> Result<Output, Error> {
     match c {
         C::GenerateServiceLastAccessedDetails { of, with_actions } => {
-            let subject = find(tx, account, of)?;
+            let subject = find(tx, me, account, of)?;
             let at_s = u32::try_from(tx.now().div_euclid(1_000)).unwrap_or(u32::MAX);
             let job = Job { subject, with_actions: *with_actions, at_s };
             Ok(Output::AccessJob(seal(tx, me, account, &job)?))
@@ -72,11 +67,23 @@ pub fn run(tx: &Tx<'_>, me: &Identity, account: &AccountId, c: &C) -> Result<Out
         }
         C::GetServiceLastAccessedDetailsWithEntities { job: id, service, paging } => {
             let job = open(tx, me, account, id)?;
+            let is_known = || names(tx, account).contains_key(service);
+            let is_told =
+                || services(tx, account, &job.subject).iter().any(|s| s.service == *service);
+            if !is_known() && !is_told() {
+                return Err(Error::Invalid {
+                    field: "ServiceNamespace",
+                    // The vendor's text, with its slip.
+                    message: format!(
+                        "Service namepace {service} is either invalid or unsupported."
+                    ),
+                });
+            }
             let entities = entities(tx, account, &job.subject, service, id, paging)?;
             Ok(Output::AccessEntities { at_s: job.at_s, entities })
         }
         C::ListPoliciesGrantingServiceAccess { of, services } => {
-            let subject = find(tx, account, of)?;
+            let subject = find(tx, me, account, of)?;
             let granting = services.iter().map(|service| {
                 let granting = granting(tx, account, &subject, service);
                 (service.clone(), granting)
@@ -88,14 +95,24 @@ pub fn run(tx: &Tx<'_>, me: &Identity, account: &AccountId, c: &C) -> Result<Out
     }
 }
 
-fn find(tx: &Tx<'_>, account: &AccountId, target: &ReportTarget) -> Result<Subject, Error> {
+fn find(
+    tx: &Tx<'_>,
+    me: &Identity,
+    account: &AccountId,
+    target: &ReportTarget,
+) -> Result<Subject, Error> {
     let state = tx.state();
-    // Nobody of another account is found here.
-    let account = if target.account == *account || matches!(target.of, ReportOf::Policy(_)) {
-        account
-    } else {
-        return Err(target.missing());
+    // Whether another account has it is not told.
+    let owner = match &target.of {
+        ReportOf::Policy(policy) => match &policy.owner {
+            PolicyOwner::Account(owner) => owner,
+            _ => account,
+        },
+        _ => &target.account,
     };
+    if owner != account {
+        return Err(Error::ReportDenied(me.name(), target.text.clone()));
+    }
     Ok(match &target.of {
         ReportOf::User(name) => {
             let row = state.user(account, &name.folded()).cloned();
@@ -110,7 +127,8 @@ fn find(tx: &Tx<'_>, account: &AccountId, target: &ReportTarget) -> Result<Subje
             Subject::Role(row.ok_or_else(|| target.missing())?)
         }
         ReportOf::Policy(policy) => {
-            Subject::Policy(managed_policy::find_usable(tx, account, policy)?)
+            let found = managed_policy::find_usable(tx, account, policy);
+            Subject::Policy(found.map_err(|_| target.missing())?)
         }
     })
 }
@@ -264,9 +282,21 @@ impl Who {
 fn services(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> Vec<ServiceAccess> {
     let names = names(tx, account);
     let mut all: BTreeSet<Namespace> = BTreeSet::new();
-    for (_, policy) in documents(tx, account, subject) {
-        all.extend(reached(&policy, names.keys()));
+    let documents: Vec<_> =
+        documents(tx, account, subject).into_iter().map(|(_, document)| document).collect();
+    for policy in &documents {
+        all.extend(reached(policy, names.keys()));
     }
+    let bounds = bounds(tx, account, subject);
+    let within = |bounds: &[PermissionsPolicy], service: &Namespace| {
+        let one = || std::iter::once(service);
+        bounds.iter().any(|policy| reached(policy, one()).contains(service))
+    };
+    all.retain(|service| {
+        let all = documents.iter().chain(bounds.iter().flatten());
+        !all.into_iter().any(|policy| denies(policy, service))
+            && bounds.as_ref().is_none_or(|bounds| within(bounds, service))
+    });
     let who = members(tx, account, subject);
     let oldest_ms = tx.now().saturating_sub(limits::ACCESS_KEPT_MS);
     if let (Subject::User(_) | Subject::Role(_), [one]) = (subject, who.as_slice()) {
@@ -428,6 +458,38 @@ fn reached<'a>(
     found
 }
 
+/// The documents of the boundary of a user or role, where it has one. One that is gone allows nothing.
+fn bounds(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> Option<Vec<PermissionsPolicy>> {
+    let boundary = match subject {
+        Subject::User(row) => row.grants.boundary.as_ref()?,
+        Subject::Role(row) => match &row.kind {
+            RoleKind::Own(kind) => kind.grants.boundary.as_ref()?,
+            RoleKind::Linked(_) => return None,
+        },
+        Subject::Group(_) | Subject::Policy(_) => return None,
+    };
+    let dialect = tx.dialect(account).unwrap_or_default();
+    let found = authorize::managed(tx.state(), dialect, boundary);
+    Some(found.into_iter().map(|(_, document)| document).collect())
+}
+
+/// Whether a policy denies all of a service, everywhere and always.
+fn denies(policy: &PermissionsPolicy, service: &Namespace) -> bool {
+    let all = Pattern::new(&format!("{service}:*"));
+    policy.document().statements().iter().any(|statement| {
+        let everywhere = match &statement.resources {
+            Resources::Only(patterns) => patterns.iter().any(|p| p.text() == "*"),
+            _ => false,
+        };
+        let whole = match &statement.actions {
+            Actions::Only(patterns) => patterns.iter().any(|p| covers_action(p, &all)),
+            Actions::AllBut(_) => false,
+        };
+        let always = statement.conditions.is_empty();
+        statement.effect == StatementEffect::Deny && everywhere && always && whole
+    })
+}
+
 /// Whether a pattern fits some action of a service.
 fn meets(pattern: &Pattern, service: &Namespace) -> bool {
     match pattern.text().split_once(':') {
@@ -495,6 +557,12 @@ fn access(tx: &Tx<'_>, account: &AccountId, of: &AccessOf) -> Result<Output, Err
     let rows = id.iter().flat_map(|id| state.accesses_of(id));
     let services = rows.filter(|row| row.last.at_ms >= oldest_ms).cloned().collect();
     let sessions = id.as_ref().and_then(|id| state.sessions(id)).cloned();
-    let last = last.cloned();
+    // Of root and of a user it is that of the service that was used last.
+    let newest = id.iter().flat_map(|id| state.accesses_of(id)).max_by_key(|row| row.last.at_ms);
+    let of_service = |row: &Arc<Access>| {
+        let Seen { at_ms, region } = row.last.clone();
+        Arc::new(LastUse { at_ms, region, service: row.service.to_string() })
+    };
+    let last = last.cloned().or_else(|| newest.map(of_service));
     Ok(Output::Access(Box::new(AccessView { name, last, sessions, services })))
 }

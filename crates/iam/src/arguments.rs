@@ -118,6 +118,8 @@ pub struct NewOidcProvider {
 /// What a report of the access advisor is to be about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportTarget {
+    /// The text as given, for errors.
+    pub text: String,
     /// The account that the name tells.
     pub account: AccountId,
     /// What it is.

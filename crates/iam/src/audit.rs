@@ -4,17 +4,23 @@
 //! vendors shape it, and where it is kept.
 
 use crate::caller::{Api, Call, Caller, Identity, IdentityKind};
-use crate::command::{AccessOf, Command, ReportOf, ReportTarget, Tagged};
+use crate::command::{
+    AccessOf, Command, PolicyOwner, PolicyTarget, ReportOf, ReportTarget, Tagged,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::rows::RoleKind;
 use crate::session::Subject;
 use crate::state::State;
 use crate::text::{AccountId, TagKey, TagValue};
-use crate::tx::Finished;
+use crate::tx::{Concerned, Finished};
 use policy::Dialect;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// What the operator's entry says of those whom a call concerned: how many accounts, and how many resources.
+pub const CONCERNED: [&str; 2] = ["concernedAccounts", "concernedResources"];
 
 /// Who called, as the trail keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -140,7 +146,8 @@ impl Event {
         finished: &Finished,
     ) -> Self {
         let operation = call.command.operation();
-        let asks = matches!(call.command, Command::AuthorizeRequest(_));
+        // Without a caller whose request holds, nobody did anything there: the service itself is who called.
+        let asks = matches!(call.command, Command::AuthorizeRequest(_)) && call.on_behalf.is_some();
         let asked_by = me.filter(|_| asks).and_then(Identity::service);
         let actor = actor(state, call, me, at_ms, asks);
         let error = refusal(outcome);
@@ -188,6 +195,26 @@ impl Event {
     }
 }
 
+impl Event {
+    /// What an account is told of a call that concerns it: the same, with nothing but its own resources.
+    pub(crate) fn notice(&self, to: Concerned, state: &State) -> Self {
+        let Concerned { account, resources, id } = to;
+        // Counts are the operator's.
+        let is_count = |name: &str| CONCERNED.contains(&name);
+        let mut response = self.response.clone();
+        response.retain(|name, _| !is_count(name));
+        let own = |resource| Touched { account: account.clone(), resource };
+        Self {
+            id,
+            response,
+            resources: resources.into_iter().map(own).collect(),
+            dialect: crate::caller::dialect(state, &account),
+            accounts: vec![account.clone()],
+            ..self.clone()
+        }
+    }
+}
+
 /// Why a call came to nothing. That a caller may not do a thing at a linked service is the answer
 /// to the service, and a refusal of the caller.
 fn refusal(outcome: &Result<Output, Error>) -> Option<String> {
@@ -202,6 +229,9 @@ fn refusal(outcome: &Result<Output, Error>) -> Option<String> {
 
 /// The name of an error's variant.
 fn kind(error: &Error) -> String {
+    if let Error::Refused(refusal) = error {
+        return if refusal.denied { "AccessDenied" } else { "Invalid" }.to_owned();
+    }
     let text = format!("{error:?}");
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("Error").to_owned()
 }
@@ -303,9 +333,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             description.iter().for_each(|d| put("description", d));
             max_session_s.iter().for_each(|s| put("maxSessionDuration", s));
             boundary.iter().for_each(|b| put("permissionsBoundary", &b.text));
-            if !tags.is_empty() {
-                put("tags", &tag_text(tags));
-            }
+            put_tags(tags, &mut put);
         }
         C::DeleteServiceLinkedRole { role }
         | C::PlanServiceLinkedRoleDeletion { role }
@@ -318,11 +346,14 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ListInstanceProfilesForRole { role, .. } => put("roleName", role),
         C::Tag { on, tags } => {
             put_bearers(on, &mut put);
-            put("tags", &tag_text(tags));
+            put_tags(tags, &mut put);
         }
         C::Untag { on, keys, all } => {
             put_bearers(on, &mut put);
-            put("tagKeys", &if *all { "all".to_owned() } else { list_text(keys) });
+            match all {
+                true => put("tagKeys", &"all"),
+                false => put_json("tagKeys", keys.iter().map(|k| json!(k)).collect(), &mut put),
+            }
         }
         C::ListTags { on, .. } => put_bearers(on, &mut put),
         C::UpdateRole { role, description, max_session_s, trust } => {
@@ -350,7 +381,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::AttachRolePolicy { role, policy } | C::DetachRolePolicy { role, policy } => {
             put("roleName", role);
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
         }
         C::PutRolePermissionsBoundary { role, policy } => {
             put("roleName", role);
@@ -361,9 +392,11 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             put("instanceProfileName", profile);
             put("roleName", role);
         }
-        C::CreateUser { user, path, .. } => {
+        C::CreateUser { user, path, boundary, tags, .. } => {
             put("userName", user);
             put("path", path);
+            boundary.iter().for_each(|b| put("permissionsBoundary", &b.text));
+            put_tags(tags, &mut put);
         }
         C::CreateGroup { group, path, .. } => {
             put("groupName", group);
@@ -385,7 +418,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::AttachGroupPolicy { group, policy } | C::DetachGroupPolicy { group, policy } => {
             put("groupName", group);
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
         }
         C::PutGroupPolicy { group, name, document } => {
             put("groupName", group);
@@ -416,7 +449,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         }
         C::AttachUserPolicy { user, policy } | C::DetachUserPolicy { user, policy } => {
             put("userName", user);
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
         }
         C::GetUser { user } | C::CreateAccessKey { user } | C::ListAccessKeys { user, .. } => {
             user.iter().for_each(|u| put("userName", u));
@@ -450,7 +483,8 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             AccessOf::Key(key) => put("accessKeyId", key),
         },
         C::GetAccessKeyLastUsed { key } | C::GetAccessKeyInfo { key } => put("accessKeyId", key),
-        C::CreatePolicy { name, path, document, description, .. } => {
+        C::CreatePolicy { name, path, document, description, tags } => {
+            put_tags(tags, &mut put);
             put("policyName", name);
             put("path", path);
             put("policyDocument", &document.text());
@@ -459,23 +493,23 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::GetPolicy { policy }
         | C::ListPolicyVersions { policy, .. }
         | C::DeletePolicy { policy, .. }
-        | C::ListEntitiesForPolicy { policy, .. } => put("policyArn", &policy.text),
+        | C::ListEntitiesForPolicy { policy, .. } => put_policy(policy, &mut put),
         C::UpdatePolicyDescription { policy, description } => {
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
             put("description", description);
         }
         C::GetServiceLinkedRoleTemplate { principal } => {
             principal.iter().for_each(|p| put("aWSServiceName", p));
         }
         C::CreatePolicyVersion { policy, document, set_default, .. } => {
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
             put("policyDocument", &document.text());
             put("setAsDefault", set_default);
         }
         C::GetPolicyVersion { policy, version }
         | C::SetDefaultPolicyVersion { policy, version }
         | C::DeletePolicyVersion { policy, version } => {
-            put("policyArn", &policy.text);
+            put_policy(policy, &mut put);
             put("versionId", &format!("v{version}"));
         }
         C::CreateAccountAlias { alias } => put("accountAlias", alias),
@@ -509,6 +543,12 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
             ask.duration_s.iter().for_each(|s| put("durationSeconds", s));
             ask.source_identity.iter().for_each(|s| put("sourceIdentity", s));
             ask.policy.iter().for_each(|p| put("policy", &p.text()));
+            let arns: Vec<Value> =
+                ask.policy_arns.iter().map(|p| json!({ "arn": p.text })).collect();
+            put_json("policyArns", arns, &mut put);
+            put_tags(&ask.tags, &mut put);
+            let keys = ask.transitive.iter().map(|key| json!(key)).collect();
+            put_json("transitiveTagKeys", keys, &mut put);
         }
         C::GetSessionToken { duration_s } => {
             duration_s.iter().for_each(|s| put("durationSeconds", s));
@@ -578,6 +618,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         C::RegisterService { manifest, .. } => put("service", &manifest.service),
         C::ExportCatalog { after } => after.iter().for_each(|name| put("after", name)),
         C::GetService { service } => put("service", service),
+        C::RecordUse { part, .. } => part.put(&mut put),
         C::CreateAccount { dialect, .. } => put("dialect", &format!("{dialect:?}")),
         C::SettleNotice(notice) => {
             put("deletionTaskId", &notice.task);
@@ -605,7 +646,7 @@ fn shown(command: &Command) -> BTreeMap<String, String> {
         | C::ForwardAccess
         | C::ListAccounts
         | C::ReadTrail
-        | C::RecordUse { .. }
+        | C::Unread(_)
         | C::Sweep => {}
     }
     all
@@ -616,7 +657,7 @@ fn put_reported(of: &ReportTarget, put: &mut impl FnMut(&str, &dyn ToString)) {
         ReportOf::User(name) => put("userName", name),
         ReportOf::Group(name) => put("groupName", name),
         ReportOf::Role(name) => put("roleName", name),
-        ReportOf::Policy(policy) => put("policyArn", &policy.text),
+        ReportOf::Policy(policy) => put_policy(policy, put),
     }
 }
 
@@ -636,6 +677,23 @@ fn list_text<T: ToString>(list: &[T]) -> String {
     list.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn tag_text(tags: &[(TagKey, TagValue)]) -> String {
-    tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+/// A managed policy as it was named: by its ARN, or as the other dialect does by name and kind.
+fn put_policy(policy: &PolicyTarget, put: &mut impl FnMut(&str, &dyn ToString)) {
+    if policy.text.contains(':') {
+        return put("policyArn", &policy.text);
+    }
+    put("policyName", &policy.name);
+    put("policyType", if policy.owner == PolicyOwner::System { &"System" } else { &"Custom" });
+}
+
+/// Lists that views show as lists: as JSON, so that no text in them can look like two.
+fn put_json(name: &str, list: Vec<Value>, put: &mut impl FnMut(&str, &dyn ToString)) {
+    if !list.is_empty() {
+        put(name, &Value::Array(list));
+    }
+}
+
+fn put_tags(tags: &[(TagKey, TagValue)], put: &mut impl FnMut(&str, &dyn ToString)) {
+    let tag = |(key, value): &(TagKey, TagValue)| json!({ "key": key, "value": value });
+    put_json("tags", tags.iter().map(tag).collect(), put);
 }

@@ -108,6 +108,18 @@ pub struct Once {
     pub until_ms: i64,
 }
 
+/// A call that was refused where it came in: for what it presents does not hold, or does not read. There
+/// is nothing to run; that it was tried goes into the trail, in the words that its caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whether for want of permission.
+    pub denied: bool,
+    /// The code.
+    pub code: String,
+    /// The text.
+    pub message: String,
+}
+
 /// One call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -119,6 +131,8 @@ pub struct Call {
     pub command: crate::command::Command,
     /// What makes the request one of a kind, where its signature has such a thing.
     pub nonce: Option<Once>,
+    /// What it was refused for already.
+    pub refusal: Option<Refusal>,
     /// Where it came from.
     pub source: Source,
     /// The request's random id.

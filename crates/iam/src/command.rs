@@ -501,13 +501,17 @@ pub enum Command {
     SettleNotice(Notice),
     RecordUse {
         noted: Box<crate::access::Noted>,
+        part: crate::access::Part,
     },
     Sweep,
+    /// A request of this operation whose arguments do not read; never without a refusal.
+    Unread(Operation),
 }
 
 macro_rules! operation_of {
     ($self:ident: $($unit:ident)* ; $($tuple:ident)* ; $($named:ident)*) => {
         match $self {
+            Self::Unread(operation) => *operation,
             Self::Tag { on, .. } => {
                 on.pick([Operation::TagRole, Operation::TagUser, Operation::TagPolicy])
             }

@@ -3,6 +3,7 @@
 //! Each dialect's fault table turns an [`Error`] into its code, status and text. Not here: any of
 //! those three.
 
+use crate::caller::Refusal;
 use crate::text::*;
 use policy::Decision;
 
@@ -60,6 +61,8 @@ pub enum Entity {
     OidcProvider(String),
     /// A report of the access advisor.
     AccessReport(String),
+    /// What a report is to be about, by its ARN.
+    Reported(String),
     /// A deletion task.
     DeletionTask,
     /// A linked service.
@@ -153,6 +156,8 @@ pub enum Conflict {
 pub enum Error {
     /// The caller may not.
     AccessDenied(Box<Denial>),
+    /// A report is to be about what is another account's: who asks, and about what.
+    ReportDenied(String, String),
     /// The role may not be assumed by this caller; also when there is no such role.
     AssumeRoleDenied(Box<Denial>),
     /// Root may not assume roles.
@@ -244,6 +249,8 @@ pub enum Error {
         /// What was expected, what was found, what to do.
         message: String,
     },
+    /// It was refused where it came in.
+    Refused(Box<Refusal>),
     /// What was read before has changed since; read again and repeat.
     Stale(String),
     /// A fault of ours; the operator's log has more under the request's id.
@@ -263,12 +270,16 @@ impl Error {
 
     /// Whether this is a refusal for want of permission.
     pub fn is_denial(&self) -> bool {
-        matches!(
-            self,
-            Self::AccessDenied(_)
-                | Self::AssumeRoleDenied(_)
-                | Self::NoRoleToAssume(_)
-                | Self::RootMayNotAssume
-        )
+        match self {
+            Self::Refused(refusal) => refusal.denied,
+            other => matches!(
+                other,
+                Self::AccessDenied(_)
+                    | Self::ReportDenied(..)
+                    | Self::AssumeRoleDenied(_)
+                    | Self::NoRoleToAssume(_)
+                    | Self::RootMayNotAssume
+            ),
+        }
     }
 }

@@ -26,6 +26,8 @@ pub struct Handled {
     pub changes: Vec<Change>,
     /// What the trail keeps of it.
     pub event: Event,
+    /// What the trail keeps beside it, one for each account that it concerns and that learns nothing of the others.
+    pub notices: Vec<Event>,
     /// The state after it; the state before it when the call failed.
     pub next: State,
 }
@@ -40,29 +42,38 @@ pub fn handle(state: &State, call: &Call, env: &mut Env<'_>) -> Handled {
     let id = tx.uuid();
     let taken = call.nonce.as_ref().map_or(Ok(()), |once| tx.take_once(once));
     let me = resolve(tx.state(), &call.caller, now_ms);
-    let outcome = match (&me, taken) {
-        (Err(error), _) => Err(error.clone()),
-        (Ok(_), Err(error)) => Err(error),
-        (Ok(me), Ok(())) => run(&mut tx, me, call),
+    let outcome = match (&me, taken, &call.refusal) {
+        (Err(error), ..) => Err(error.clone()),
+        (Ok(_), Err(error), _) => Err(error),
+        (Ok(_), Ok(()), Some(refusal)) => Err(Error::Refused(Box::new(refusal.clone()))),
+        (Ok(me), Ok(()), None) => run(&mut tx, me, call),
     };
     let mut finished = tx.finish();
     let taken = std::mem::take(&mut finished.taken);
+    let concerned = std::mem::take(&mut finished.concerned);
     let event = Event::of(id, now_ms, state, call, me.ok().as_ref(), &outcome, &finished);
+    let notices = match outcome {
+        Ok(_) => concerned.into_iter().map(|to| event.notice(to, &finished.state)).collect(),
+        Err(_) => Vec::new(),
+    };
     // A request that was taken is taken, whatever came of it.
     match outcome {
         Ok(_) => {
             let changes = taken.into_iter().chain(finished.changes).collect();
-            Handled { outcome, changes, event, next: finished.state }
+            Handled { outcome, changes, event, notices, next: finished.state }
         }
         Err(_) => {
             let mut next = state.clone();
             taken.iter().for_each(|change| next.apply(change));
-            Handled { outcome, changes: taken, event, next }
+            Handled { outcome, changes: taken, event, notices, next }
         }
     }
 }
 
 fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
+    if let C::Unread(_) = call.command {
+        return Err(Error::Internal("a request that does not read was to be run"));
+    }
     authorize::check(tx, me, call)?;
     match &call.command {
         C::GetCallerIdentity => Ok(Output::Caller(me.view())),
@@ -82,7 +93,7 @@ fn run(tx: &mut Tx<'_>, me: &Identity, call: &Call) -> Result<Output, Error> {
         C::StepDeletion(step) => deletion::step(tx, step),
         C::SettleNotice(notice) => callback::settle(tx, notice).map(|()| Output::Done),
         C::Sweep => deletion::sweep(tx),
-        C::RecordUse { noted } => access::record(tx, noted),
+        C::RecordUse { noted, .. } => access::record(tx, noted),
         C::CreateServiceSession { service } => identity::open(tx, me, service),
         C::EnrolService { .. }
         | C::RegisterService { .. }

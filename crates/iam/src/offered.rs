@@ -169,7 +169,7 @@ pub fn check_attached(tx: &Tx<'_>, old: &Service, new: Option<&Service>) -> Resu
     Ok(())
 }
 
-/// Tells the trail of each account that has a policy attached whose permissions change.
+/// Gives notice to each account that has a policy attached whose permissions change.
 pub fn announce(tx: &mut Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> {
     for policy in new.policies.values() {
         let known = old.policies.get(&policy.name);
@@ -182,7 +182,7 @@ pub fn announce(tx: &mut Tx<'_>, old: &Service, new: &Service) -> Result<(), Err
                 holders(tx, policy, dialect).into_iter().map(|(account, _)| account).collect();
             for account in accounts {
                 let arn = managed_policy::arn_of(tx, &account, &policy.reference());
-                tx.touch(&account, arn);
+                tx.concern(&account, arn);
             }
         }
     }

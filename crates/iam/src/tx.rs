@@ -11,6 +11,7 @@ use crate::seal::Keyring;
 use crate::state::State;
 use crate::text::*;
 use policy::{Dialect, name};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a call needs from outside.
 pub struct Env<'a> {
@@ -76,6 +77,17 @@ pub struct Tx<'a> {
     keyring: &'a Keyring,
     notes: Vec<(&'static str, String)>,
     touched: Vec<(AccountId, String)>,
+    concerned: BTreeMap<AccountId, BTreeSet<String>>,
+}
+
+/// An account that a call concerns without being about it.
+pub struct Concerned {
+    /// The account.
+    pub account: AccountId,
+    /// Its resources that the call concerns.
+    pub resources: BTreeSet<String>,
+    /// A random id for the notice.
+    pub id: String,
 }
 
 /// What a finished call leaves.
@@ -90,6 +102,8 @@ pub struct Finished {
     pub notes: Vec<(&'static str, String)>,
     /// The resources it was about, with their accounts.
     pub touched: Vec<(AccountId, String)>,
+    /// The accounts that get a notice of it.
+    pub concerned: Vec<Concerned>,
 }
 
 impl<'a> Tx<'a> {
@@ -104,6 +118,7 @@ impl<'a> Tx<'a> {
             keyring: env.keyring,
             notes: Vec::new(),
             touched: Vec::new(),
+            concerned: BTreeMap::new(),
         }
     }
 
@@ -171,6 +186,17 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Says which resource, of which account, the call concerns: however many, each account gets a notice of its
+    /// own in its trail, with nothing of the others.
+    pub fn concern(&mut self, account: &AccountId, resource: String) {
+        self.concerned.entry(account.clone()).or_default().insert(resource);
+    }
+
+    /// How many accounts and resources the call concerns.
+    pub fn concerned(&self) -> (usize, usize) {
+        (self.concerned.len(), self.concerned.values().map(BTreeSet::len).sum())
+    }
+
     /// Keeps the time of this call as seen, so that no later call is earlier, even after a restart
     /// with a clock that went back.
     pub fn stamp(&mut self) {
@@ -185,7 +211,12 @@ impl<'a> Tx<'a> {
         if !self.changes.is_empty() {
             self.stamp();
         }
+        let concerned = std::mem::take(&mut self.concerned).into_iter();
+        let concerned = concerned
+            .map(|(account, resources)| Concerned { account, resources, id: self.uuid() })
+            .collect();
         Finished {
+            concerned,
             state: self.state,
             changes: self.changes,
             taken: self.taken,

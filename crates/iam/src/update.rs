@@ -212,7 +212,7 @@ fn check_roles(tx: &Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells the trail of each account whose roles get other permissions.
+/// Gives notice to each account whose roles get other permissions.
 fn announce(tx: &mut Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> {
     let changed = |principal: &ServiceName| {
         let version = |service: &Service| service.templates.get(principal).map(|t| t.version);
@@ -228,9 +228,14 @@ fn announce(tx: &mut Tx<'_>, old: &Service, new: &Service) -> Result<(), Error> 
         tx.note("templateVersion", format!("{} {}", template.principal, template.version));
     }
     for (account, arn) in roles {
-        tx.touch(&account, arn);
+        tx.concern(&account, arn);
     }
-    offered::announce(tx, old, new)
+    offered::announce(tx, old, new)?;
+    let (accounts, resources) = tx.concerned();
+    for (name, count) in crate::audit::CONCERNED.into_iter().zip([accounts, resources]) {
+        tx.note(name, count.to_string());
+    }
+    Ok(())
 }
 
 fn compare(tx: &Tx<'_>, old: &Arc<Service>, new: &Service) -> ServiceChange {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use iam::access::Noted;
+use iam::access::{Noted, Part};
 use iam::caller::Caller;
 use iam::command::*;
 use iam::limits;
@@ -23,7 +23,7 @@ fn world() -> (World, People) {
 fn record(world: &mut World, from: usize) {
     let mut noted = Noted::default();
     world.events.iter().skip(from).for_each(|event| noted.note(event));
-    world.ok(&Caller::System, Command::RecordUse { noted: Box::new(noted) });
+    world.ok(&Caller::System, Command::RecordUse { noted: Box::new(noted), part: Part::WHOLE });
 }
 
 /// A service asks about a caller whose request it received; whether it is allowed.
@@ -188,7 +188,7 @@ fn row_33_a_report_is_about_what_its_id_says_for_seven_days_and_for_whoever_aske
         (ReportOf::Policy(system_policy("IAMReadOnlyAccess")), Some("iam")),
         (ReportOf::Policy(linked_policy(&policy)), Some("storage")),
     ] {
-        let target = ReportTarget { account: t(A), of: of.clone() };
+        let target = ReportTarget { text: "the ARN".into(), account: t(A), of: of.clone() };
         let ask = Command::GenerateServiceLastAccessedDetails { of: target, with_actions: false };
         let Output::AccessJob(job) = world.ok(&root, ask) else { panic!("no report") };
         assert_eq!(job.len(), 36, "{of:?}");

@@ -593,3 +593,44 @@ fn row_44_a_plan_says_what_a_deletion_would_find_and_changes_nothing() {
     assert!(matches!(world.err(&people.root, command), Error::NoSuchEntity(_)));
     assert!(is_denied(&world.call(&people.bare, plan())));
 }
+
+#[test]
+fn row_45_what_opens_doors_is_in_the_trail_boundary_tags_and_session_policies() {
+    let (mut world, people) = world();
+    let tag = |key: &str, value: &str| (t(key), t(value));
+    let tags = vec![tag("a", "x"), tag("b", "y")];
+    let param = |world: &World, name: &str| world.last_event().params.get(name).cloned();
+    let told = r#"[{"key":"a","value":"x"},{"key":"b","value":"y"}]"#;
+    let bound = system_policy("AdministratorAccess");
+    let create = Command::CreateUser {
+        user: t("bounded"),
+        path: t("/"),
+        boundary: Some(bound.clone()),
+        tags: tags.clone(),
+        profile: Default::default(),
+    };
+    world.ok(&people.root, create);
+    assert_eq!(param(&world, "permissionsBoundary"), Some(bound.text.clone()));
+    assert_eq!(param(&world, "tags").as_deref(), Some(told));
+    let create = Command::CreatePolicy {
+        name: t("tagged"),
+        path: t("/"),
+        document: allow("x:Get", "*"),
+        description: None,
+        tags: tags.clone(),
+    };
+    world.ok(&people.root, create);
+    assert_eq!(param(&world, "tags").as_deref(), Some(told));
+    world.role(&people.root, "door", trust_account(A));
+    let ask = AssumeRole {
+        policy_arns: vec![bound.clone()],
+        tags,
+        transitive: vec![t("a")],
+        ..assume(&format!("arn:aws:iam::{A}:role/door"))
+    };
+    let _ = world.call(&people.admin, Command::AssumeRole(Box::new(ask)));
+    assert_eq!(param(&world, "tags").as_deref(), Some(told));
+    assert_eq!(param(&world, "transitiveTagKeys").as_deref(), Some(r#"["a"]"#));
+    let arns = format!(r#"[{{"arn":"{}"}}]"#, bound.text);
+    assert_eq!(param(&world, "policyArns"), Some(arns));
+}

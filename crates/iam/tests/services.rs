@@ -116,9 +116,19 @@ fn row_04_a_new_version_of_the_permissions_reaches_existing_roles_at_once_and_is
     assert_eq!(version(&mut world, &people.root), Some(2));
     let event = world.events.iter().rfind(|e| e.operation == "UpdateService").unwrap();
     assert_eq!(event.actor.kind, "Operator");
-    let accounts: Vec<&str> = event.accounts.iter().map(|a| a.as_str()).collect();
-    assert_eq!(accounts, [A, B]);
-    assert!(event.response.values().any(|v| *v == format!("{BACKUP} 2")), "{event:?}");
+    assert_eq!((event.accounts.len(), event.resources.len()), (0, 0), "it is the operator's");
+    assert_eq!(event.response.get("concernedAccounts").unwrap(), "2");
+    // Each account is told, of its own role only.
+    assert_eq!(world.notices.len(), 2);
+    for (account, notice) in [A, B].into_iter().zip(&world.notices) {
+        let role = linked_arn(account, BACKUP, BACKUP_ROLE);
+        assert_eq!(notice.accounts, [t(account)]);
+        let told: Vec<&str> = notice.resources.iter().map(|t| t.resource.as_str()).collect();
+        assert_eq!(told, [role.as_str()]);
+        assert!(notice.response.values().any(|v| *v == format!("{BACKUP} 2")), "{notice:?}");
+        assert!(!notice.response.contains_key("concernedAccounts"));
+        assert_ne!(notice.id, event.id);
+    }
     // The policy shows both, and which one counts.
     let policy = linked_policy("ExampleBackupServiceRolePolicy");
     let list = Command::ListPolicyVersions { policy, paging: no_paging() };
@@ -232,7 +242,10 @@ fn row_26_a_service_is_removed_only_when_no_role_of_it_is_left() {
     assert!(world.works(&people.backup));
     let mut noted = iam::access::Noted::default();
     world.events.iter().for_each(|event| noted.note(event));
-    world.ok(&Caller::System, Command::RecordUse { noted: Box::new(noted) });
+    world.ok(
+        &Caller::System,
+        Command::RecordUse { noted: Box::new(noted), part: iam::access::Part::WHOLE },
+    );
     assert!(world.state.last_use(&Used::Key(key.clone())).is_some());
     world.ok(&Caller::Operator, remove());
     assert!(world.state.last_use(&Used::Key(key.clone())).is_none());

@@ -9,8 +9,8 @@ use crate::look_up::terms;
 use crate::pace::Pace;
 use crate::writer;
 use arc_swap::ArcSwap;
-use iam::access::Noted;
-use iam::audit::Event;
+use iam::access::{Lost, Noted};
+use iam::audit::{Event, Told};
 use iam::caller::{Call, Caller, Source};
 use iam::command::Command;
 use iam::error::Error;
@@ -23,15 +23,22 @@ use iam::seal::Keyring;
 use iam::state::State;
 use iam::tx::Env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use store::{Entry, EntryQuery, Store};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// Calls that may wait for the writer.
 const QUEUE: usize = 4_096;
-/// Uses that are older than this before the last one, in milliseconds, were stored, many times over.
-const USES_STORED_WITHIN_MS: i64 = 60_000;
+/// Reads of the trail that run at the same time. They block a thread each, and are not to take the
+/// processor from everybody else.
+const READERS: usize = 4;
+/// Places where reads are noted that the trail does not keep, so that no two threads wait for each other.
+const SEEN: usize = 8;
+/// A report about uses is not older than this, in milliseconds.
+const FRESH_MS: i64 = 1_000;
+/// Uses that are older than this before the last one, in milliseconds, were stored, ten times over.
+const USES_STORED_WITHIN_MS: i64 = 300_000;
 
 type Reply = oneshot::Sender<Result<Output, Error>>;
 
@@ -39,10 +46,11 @@ type Reply = oneshot::Sender<Result<Output, Error>>;
 pub enum Job {
     /// A call to run.
     Call(Box<Call>, Reply),
-    /// A read that was refused: nothing to run, but to be kept.
+    /// A read that is to be kept: nothing to run.
     Record(Box<Event>, oneshot::Sender<()>),
-    /// Stores what was used since the last time.
-    RecordUses(oneshot::Sender<()>),
+    /// Stores a part of what was used since the last time. With the reads that are in no trail it begins anew.
+    /// The answer says whether there is more.
+    RecordUses(Option<Box<Noted>>, oneshot::Sender<bool>),
     /// Empties a store in memory and puts these rows there.
     Reset(Vec<Row>, oneshot::Sender<Result<(), String>>),
     /// Ends the writer, once all that came before is done.
@@ -67,8 +75,12 @@ pub struct Engine<S> {
     clock: Arc<Clock>,
     pub(crate) snapshot: ArcSwap<State>,
     queue: mpsc::Sender<Job>,
-    /// What was used since that was last stored.
-    pub(crate) noted: Mutex<Noted>,
+    /// What was used by reads that the trail does not keep, since that was last stored.
+    seen: [Mutex<Noted>; SEEN],
+    /// Held by who stores what was used; when that was done last, in milliseconds since 1970.
+    stored_ms: tokio::sync::Mutex<i64>,
+    /// Places for those who read the trail.
+    readers: Arc<Semaphore>,
     /// Wakes the reconciler.
     pub changed: Notify,
     /// Set when the store is in doubt; wakes whoever ends the process.
@@ -125,7 +137,9 @@ impl<S: Store> Engine<S> {
             clock,
             snapshot: ArcSwap::from_pointee(state),
             queue,
-            noted: Mutex::new(noted),
+            seen: Default::default(),
+            stored_ms: tokio::sync::Mutex::new(0),
+            readers: Arc::new(Semaphore::new(READERS)),
             changed: Notify::new(),
             failed: Notify::new(),
             recording: OnceLock::new(),
@@ -133,7 +147,7 @@ impl<S: Store> Engine<S> {
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
-        let thread = writer::start(engine.clone(), jobs, revision)?;
+        let thread = writer::start(engine.clone(), jobs, revision, noted)?;
         Ok((engine, thread))
     }
 
@@ -164,22 +178,24 @@ impl<S: Store> Engine<S> {
 
     /// Runs a call: a read on the present snapshot, anything else on the writer.
     pub async fn call(&self, call: Call) -> Result<Output, Error> {
+        if reports_uses(call.command.operation()) {
+            self.record_uses_if_older(FRESH_MS).await;
+        }
         // That a request was taken is a change too.
         if call.nonce.is_none() && call.command.operation().facts().access == Access::Read {
             let Some(handled) = self.run_caught(&self.snapshot.load(), &call) else {
                 return Err(Error::Internal("a call panicked"));
             };
             // What is kept is noted when it is stored.
-            let keep = handled.event.denied
-                || (self.recording() == Recording::Reads && is_known(&call.caller));
-            if !keep {
+            if !self.keeps(&call, &handled) {
                 self.note(&handled.event);
-            } else {
-                let (done, kept) = oneshot::channel();
-                let job = Job::Record(Box::new(handled.event), done);
-                if self.queue.send(job).await.is_ok() {
-                    let _ = kept.await;
-                }
+                return handled.outcome;
+            }
+            let (done, kept) = oneshot::channel();
+            let job = Job::Record(Box::new(handled.event), done);
+            // No answer without its entry, not even a refusal.
+            if self.queue.send(job).await.is_err() || kept.await.is_err() {
+                return Err(Error::Internal("the store failed"));
             }
             return handled.outcome;
         }
@@ -193,6 +209,21 @@ impl<S: Store> Engine<S> {
     /// What the trail keeps.
     pub fn recording(&self) -> Recording {
         self.recording.get().copied().unwrap_or(Recording::Changes)
+    }
+
+    /// Whether the trail keeps a call. Of a stranger only what came to something: he must not be able to fill
+    /// the disk. Of reads what was refused, what changed something at a linked service that asked about
+    /// it, and the rest by switch.
+    pub fn keeps(&self, call: &Call, handled: &Handled) -> bool {
+        let (recording, event) = (self.recording(), &handled.event);
+        if recording == Recording::Nothing {
+            return false;
+        }
+        if call.command.operation().facts().access != Access::Read {
+            return handled.outcome.is_ok() || is_known(&call.caller);
+        }
+        let is_write = event.asked_by.is_some() && !wire::trail::is_read(event);
+        is_known(&call.caller) && (event.denied || is_write || recording == Recording::Reads)
     }
 
     /// Runs a call of the server itself.
@@ -216,22 +247,63 @@ impl<S: Store> Engine<S> {
         let _ = self.queue.send(Job::Stop).await;
     }
 
-    /// Notes who used what; stored in batches, off the way of requests.
-    pub fn note(&self, event: &Event) {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).note(event);
-    }
-
-    /// Stores the uses noted since the last time.
-    pub async fn record_uses(&self) {
-        let (done, stored) = oneshot::channel();
-        if self.queue.send(Job::RecordUses(done)).await.is_ok() {
-            let _ = stored.await;
+    /// Notes who used what by a read that the trail does not keep; stored in batches, off the way of requests.
+    fn note(&self, event: &Event) {
+        if let Some(place) = self.seen.get(own_place()) {
+            place.lock().unwrap_or_else(PoisonError::into_inner).note(event);
         }
     }
 
-    /// Entries of the trail.
+    /// Takes out what was noted by [`Self::note`].
+    pub fn take_seen(&self) -> Noted {
+        let mut all = Noted::default();
+        for place in &self.seen {
+            let seen = std::mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner));
+            all.merge(seen);
+        }
+        all
+    }
+
+    /// Stores the uses noted since the last time, a part at a time: other calls come in between.
+    pub async fn record_uses(&self) {
+        self.record_uses_if_older(i64::MIN).await;
+    }
+
+    async fn record_uses_if_older(&self, age_ms: i64) {
+        let mut stored_ms = self.stored_ms.lock().await;
+        // A clock that went back makes nothing fresh.
+        if (0..age_ms).contains(&self.now_ms().saturating_sub(*stored_ms)) {
+            return;
+        }
+        let mut is_first = true;
+        while self.record_part(is_first).await {
+            is_first = false;
+        }
+        *stored_ms = self.now_ms();
+    }
+
+    /// Stores a part; whether there is more. The first one takes what was noted up to now.
+    pub(crate) async fn record_part(&self, is_first: bool) -> bool {
+        let seen = is_first.then(|| Box::new(self.take_seen()));
+        let (done, stored) = oneshot::channel();
+        let sent = self.queue.send(Job::RecordUses(seen, done)).await;
+        // A store that failed takes no more.
+        sent.is_ok() && stored.await.unwrap_or(false)
+    }
+
+    /// Entries of the trail, read on a thread where that may take a while: those that serve requests
+    /// go on meanwhile.
     pub async fn entries(&self, query: &EntryQuery) -> Result<store::Page, String> {
-        self.store.entries(query).await.map_err(|e| e.to_string())
+        let place = self.readers.clone().acquire_owned().await.map_err(|e| e.to_string())?;
+        let (store, query) = (self.store.clone(), query.clone());
+        let here = tokio::runtime::Handle::current();
+        let read = tokio::task::spawn_blocking(move || {
+            let page = here.block_on(store.entries(&query));
+            // A reader who has gone away leaves its place when the read is over, not before.
+            drop(place);
+            page
+        });
+        read.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
     /// The position of the trail's first entry that is still there.
@@ -260,11 +332,35 @@ impl<S: Store> Engine<S> {
             Env { now_ms: self.clock.now_ms(), random: &mut source, keyring: &self.keyring };
         let mut handled = handle(state, call, &mut env);
         // The core knows no texts; the trail is to say what the caller was told.
-        if let Err(error) = &handled.outcome {
+        if let Err(Error::Refused(refusal)) = &handled.outcome {
+            let (code, message) = (refusal.code.clone(), refusal.message.clone());
+            handled.event.told = Some(Told { code, message });
+        } else if let Err(error) = &handled.outcome {
             handled.event.told = Some(wire::trail::told(call, handled.event.dialect, error));
         }
         handled
     }
+}
+
+/// Whether an operation answers what was used of late.
+fn reports_uses(operation: Operation) -> bool {
+    matches!(
+        operation,
+        // A report is worked out when it is read.
+        Operation::GetServiceLastAccessedDetails
+            | Operation::GetServiceLastAccessedDetailsWithEntities
+            | Operation::GetAccess
+            | Operation::GetAccessKeyLastUsed
+    )
+}
+
+/// Where this thread notes reads.
+fn own_place() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SEEN;
+    }
+    OWN.with(|own| *own)
 }
 
 /// Whether a caller is one whose vain attempts are kept. A stranger must not be able to fill the
@@ -290,6 +386,7 @@ pub fn of_system(command: Command) -> Call {
         on_behalf: None,
         command,
         nonce: None,
+        refusal: None,
         source: Source::default(),
         request_id: crate::clock::uuid(),
     }
@@ -298,7 +395,7 @@ pub fn of_system(command: Command) -> Call {
 /// What was used and not stored before the last process ended, as far as the trail tells: reads that were allowed
 /// are not in it. It is read back to where uses were stored last, or to what must have been.
 async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
-    let mut noted = Noted::default();
+    let mut lost = Lost::default();
     let mut newest_ms = None;
     let mut from = u64::MAX;
     loop {
@@ -312,14 +409,13 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
             }
             let is_stored =
                 newest_ms.is_some_and(|newest| event.at_ms < newest - USES_STORED_WITHIN_MS);
-            if is_stored || event.operation == Operation::RecordUse.facts().name {
-                return Ok(noted);
+            if is_stored || lost.take(&event) {
+                return Ok(lost.noted());
             }
-            noted.note(&event);
         }
         match page.next {
             Some(next) => from = next,
-            None => return Ok(noted),
+            None => return Ok(lost.noted()),
         }
     }
 }

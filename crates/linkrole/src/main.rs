@@ -34,6 +34,8 @@ mod races;
 #[cfg(test)]
 mod races_asked;
 mod reconciler;
+#[cfg(test)]
+mod recorded;
 mod resume;
 mod rpc;
 mod seed;

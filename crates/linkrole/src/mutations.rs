@@ -54,6 +54,7 @@ async fn create(engine: &Engine<Embedded>, root: &KeyId, number: i64) {
     let call = Call {
         caller: Caller::Key(root.clone()),
         on_behalf: None,
+        refusal: None,
         command,
         nonce: None,
         source: Source::default(),

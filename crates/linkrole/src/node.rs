@@ -23,8 +23,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Between two times that it is stored who used what; what a crash may lose of it.
-const USES_EVERY: Duration = Duration::from_secs(1);
+/// Between two times that it is stored who used what; what a crash may lose of reads that the trail does not keep.
+const USES_EVERY: Duration = Duration::from_secs(30);
 
 /// How a server is to run.
 pub struct Settings {

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 
 use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, Recording};
 use crate::seed::Seed;
 use iam::caller::{Call, Caller, Source};
 use iam::command::Command;
@@ -52,14 +52,19 @@ impl Node {
             tags: Vec::new(),
             profile: Default::default(),
         };
+        self.call(command, String::new()).await
+    }
+
+    async fn call(&self, command: Command, request_id: String) -> Result<Output, Error> {
         self.engine
             .call(Call {
                 caller: Caller::Key(self.root.clone()),
                 on_behalf: None,
                 command,
                 nonce: None,
+                refusal: None,
                 source: Source::default(),
-                request_id: String::new(),
+                request_id,
             })
             .await
     }
@@ -68,6 +73,10 @@ impl Node {
         self.engine.stop().await;
         self.writer.join().unwrap();
     }
+}
+
+fn of(command: Command) -> Call {
+    Call { caller: Caller::Anonymous, ..crate::engine::of_system(command) }
 }
 
 /// The users on a disk, or why it does not open.
@@ -227,6 +236,110 @@ fn atk_h12_on_a_full_disk_nothing_changes_that_is_not_recorded() {
         assert_eq!(after, recorded(disk.crash(None)).await, "each change has its entry");
         assert!(answered.is_subset(&after), "what was answered is there");
         assert!(after.len() <= answered.len() + 1, "and at most the one that was under way");
+        node.end().await;
+    });
+}
+
+#[test]
+fn atk_h12_on_a_full_disk_no_read_is_answered_and_none_refused_without_its_entry() {
+    block_on(async {
+        let disk = Disk::new();
+        let node = Node::start(&disk).await;
+        node.engine.recording.set(Recording::Reads).unwrap();
+        disk.fail(Failure::Full(u64::try_from(disk.bytes().len()).unwrap() + (4 << 20)));
+        let (mut told, mut denied, mut failed) = (BTreeSet::new(), 0, 0);
+        for n in 0..20_000 {
+            let id = format!("request-{n}");
+            // Every other one is the operator's to ask, and refused.
+            let command =
+                if n % 2 == 0 { Command::GetCallerIdentity } else { Command::ListAccounts };
+            match node.call(command, id.clone()).await {
+                Ok(_) => drop(told.insert(id)),
+                Err(Error::AccessDenied(_)) => {
+                    denied += 1;
+                    told.insert(id);
+                }
+                Err(Error::Internal(_)) => failed += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+            if failed == 4 {
+                break;
+            }
+        }
+        assert_eq!(failed, 4, "the disk was never full, or reads were answered all the same");
+        assert!(denied > 0 && told.len() > denied, "both kinds were told something before");
+        let store = Embedded::open_on(disk.crash(None)).unwrap();
+        let page = store.entries(&store::EntryQuery::forwards(1, 100_000)).await.unwrap();
+        let ids = page.entries.iter().map(|entry| {
+            let event: serde_json::Value = serde_json::from_slice(&entry.record).unwrap();
+            event.get("request_id").unwrap().as_str().unwrap().to_owned()
+        });
+        let kept: BTreeSet<String> = ids.filter(|id| id.starts_with("request-")).collect();
+        assert!(told.is_subset(&kept), "what was told is in the trail");
+        assert!(kept.len() <= told.len() + 1, "and at most the one that was under way");
+        node.end().await;
+    });
+}
+
+/// How many sessions the trail and the store of a disk together say that root has had.
+async fn opened_sessions(disk: &Disk, root: &PrincipalId) -> u64 {
+    let store = Embedded::open_on(disk.crash(None)).unwrap();
+    let clock = Arc::new(Clock::system());
+    let (engine, writer) = Engine::start(store, keyring(), clock).await.unwrap();
+    engine.record_uses().await;
+    let opened = engine.state().sessions(root).map_or(0, |row| row.opened);
+    engine.stop().await;
+    writer.join().unwrap();
+    opened
+}
+
+#[test]
+fn row_33_uses_are_stored_in_parts_and_each_is_counted_once_wherever_the_power_goes() {
+    block_on(async {
+        let disk = Disk::new();
+        let node = Node::start(&disk).await;
+        let root = PrincipalId::parse(node.account.as_str()).unwrap();
+        let session = || Command::GetSessionToken { duration_s: None };
+        // So many principals that one round takes several commits; root, in the order of ids, is the first.
+        let mut keys = Vec::new();
+        for n in 0..300 {
+            let user = UserName::parse(&format!("user-{n}")).unwrap();
+            node.create(user.as_str()).await.unwrap();
+            let made =
+                node.call(Command::CreateAccessKey { user: Some(user) }, String::new()).await;
+            let Ok(Output::Key { key, .. }) = made else { panic!("no key") };
+            keys.push(key.id.clone());
+        }
+        node.engine.record_uses().await;
+        let mut wanted = 0;
+        for round in 0..3 {
+            for key in &keys {
+                let call = Call { caller: Caller::Key(key.clone()), ..of(session()) };
+                node.engine.call(call).await.unwrap();
+            }
+            node.call(session(), String::new()).await.unwrap();
+            wanted += 1;
+            assert_eq!(opened_sessions(&disk, &root).await, wanted, "round {round}");
+            // The round is begun and not ended; root opens another meanwhile, which is not in it.
+            let mut parts = 0;
+            while node.engine.record_part(parts == 0).await {
+                parts += 1;
+                if parts == 1 {
+                    node.call(session(), String::new()).await.unwrap();
+                    wanted += 1;
+                }
+                assert_eq!(opened_sessions(&disk, &root).await, wanted, "part {parts}");
+                let opened = node.engine.state().sessions(&root).unwrap().opened;
+                assert!(round > 0 || opened < wanted, "one is in the trail only");
+                if round == 1 && parts == 1 {
+                    break; // and the next round begins with what this one left
+                }
+            }
+            assert!(parts > 0, "all fitted into one commit, so nothing was tested");
+        }
+        node.engine.record_uses().await;
+        let opened = node.engine.state().sessions(&root).unwrap().opened;
+        assert_eq!((opened, opened_sessions(&disk, &root).await), (wanted, wanted));
         node.end().await;
     });
 }

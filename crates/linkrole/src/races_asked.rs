@@ -81,6 +81,7 @@ impl World {
             on_behalf: None,
             command,
             nonce: None,
+            refusal: None,
             source: Source::default(),
             request_id: String::new(),
         };

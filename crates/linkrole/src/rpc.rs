@@ -6,7 +6,8 @@ use crate::issuers::{At, Published};
 use crate::jwt::{KeySet, Token, Wrong};
 use crate::look_up::look_up;
 use crate::server::{Auth, Peer, Server, accepted, on_this_wire};
-use iam::caller::{self, Api, Caller, Once, WebToken};
+use iam::caller::{self, Api, Call, Caller, Once, WebToken};
+use iam::command::Command;
 use iam::error::Error;
 use iam::operations::Operation;
 use iam::output::Output;
@@ -19,6 +20,15 @@ use wire::alibaba::fault::{Fault, UNFIT, fault, refused_token, token_fault, wron
 use wire::alibaba::{self, Asked, Home};
 use wire::http::{Request, Response};
 use wire::sign_acs::{self, Presented};
+
+/// A request that reads.
+struct Read {
+    /// The caller's account.
+    home: Option<Home>,
+    command: Command,
+    /// What the trail is asked, and from which position on.
+    lookup: Option<(Lookup, Option<u64>)>,
+}
 
 impl<S: Store> Server<S> {
     /// Answers one request of this dialect.
@@ -50,20 +60,16 @@ impl<S: Store> Server<S> {
                 asked.presented.as_ref().ok_or_else(|| Fault::missing("AccessKeyId"))?;
             (self.authenticate_rpc(presented, asked, request)?, Some(presented.nonce_digest()))
         };
-        let state = self.engine.state();
-        let told = |error: &Error| fault(Operation::GetCallerIdentity, error);
-        let now_ms = self.engine.now_ms();
-        let me = caller::resolve(&state, &caller, now_ms).map_err(|e| told(&e))?;
-        let home = me.account.clone().map(|account| Home {
-            alias: state.account(&account).and_then(|row| row.alias.clone()),
-            account,
-        });
-        let command = asked.command(home.as_ref())?;
-        let lookup = asked.lookup(now_ms)?;
-        let region = asked.parameters.get("RegionId").cloned().unwrap_or_default();
+        let read = self.read_rpc(asked, &caller);
+        let command = match (&read, asked.operation()) {
+            (Ok(read), _) => read.command.clone(),
+            // What does not read is kept, too: that it was tried is what the trail is asked about.
+            (Err(_), Some(operation)) => Command::Unread(operation),
+            (Err(fault), None) => return Err(fault.clone()),
+        };
         let operation = command.operation();
         let mut call = self.call(caller, command, request, peer, id);
-        call.source.region = region;
+        call.source.region = asked.parameters.get("RegionId").cloned().unwrap_or_default();
         call.source.api = Some(Api {
             product: asked.product.name().to_owned(),
             version: asked.product.version().to_owned(),
@@ -75,9 +81,13 @@ impl<S: Store> Server<S> {
         {
             let digest = NonceDigest::parse(&digest);
             let digest = digest.map_err(|_| Fault::internal())?;
-            let until_ms = now_ms.saturating_add(sign_acs::NONCE_KEPT_S * 1_000);
+            let until_ms = self.engine.now_ms().saturating_add(sign_acs::NONCE_KEPT_S * 1_000);
             call.nonce = Some(Once { digest, until_ms });
         }
+        let Read { home, lookup, .. } = match read {
+            Ok(read) => read,
+            Err(wrong) => return Err(self.refuse_rpc(call, operation, wrong).await),
+        };
         let caller = call.caller.clone();
         let output = self.run(call).await.map_err(|error| {
             self.log(id, &error);
@@ -96,12 +106,61 @@ impl<S: Store> Server<S> {
             return Ok(asked.answer_by_token(&output, token, id));
         }
         match (&output, lookup) {
-            (Output::Trail { account: Some(account) }, Some(wanted)) => {
-                let members = self.look_up(account, &wanted).await?;
+            (Output::Trail { account: Some(account) }, Some((wanted, from))) => {
+                let members = self.look_up(account, &wanted, from).await?;
                 Ok(asked.success(members, id))
             }
             _ => Ok(asked.answer(&output, home.as_ref(), id)),
         }
+    }
+
+    /// What a caller whose signature holds asks for.
+    ///
+    /// Errors: it is none of this wire's, or its request does not read.
+    fn read_rpc(&self, asked: &Asked, caller: &Caller) -> Result<Read, Fault> {
+        let told = |error: Error| fault(Operation::GetCallerIdentity, &error);
+        let (state, now_ms) = (self.engine.state(), self.engine.now_ms());
+        if self.auth == Auth::Enforce {
+            on_this_wire(&state, caller, Dialect::Alibaba).map_err(told)?;
+        }
+        let me = caller::resolve(&state, caller, now_ms).map_err(told)?;
+        let home = me.account.clone().map(|account| Home {
+            alias: state.account(&account).and_then(|row| row.alias.clone()),
+            account,
+        });
+        let command = asked.command(home.as_ref())?;
+        // Events do not come before the last that was seen, even where the clock went back.
+        let lookup = match asked.lookup(now_ms.max(state.clock_ms()))? {
+            Some(wanted) => {
+                let from = self.place_rpc(&wanted, home.as_ref())?;
+                Some((wanted, from))
+            }
+            None => None,
+        };
+        Ok(Read { home, command, lookup })
+    }
+
+    /// Keeps what a known caller is refused before there is anything to run; answers with what to tell him.
+    async fn refuse_rpc(&self, call: Call, operation: Operation, wrong: Fault) -> Fault {
+        // A key of another dialect's account is told that it is none.
+        let denied = wrong.status == 403 || wrong.code.starts_with("InvalidAccessKeyId");
+        let id = call.request_id.clone();
+        match self.keep_refusal(call, &wrong.code, &wrong.message, denied).await {
+            Ok(()) => wrong,
+            Err(error) => {
+                self.log(&id, &error);
+                fault(operation, &error)
+            }
+        }
+    }
+
+    /// Where a look-up goes on, by its token: one of the caller's own account.
+    fn place_rpc(&self, wanted: &Lookup, home: Option<&Home>) -> Result<Option<u64>, Fault> {
+        let Some(token) = &wanted.token else { return Ok(None) };
+        let bound = ["LookupEvents", home.map_or("", |home| home.account.as_str())];
+        let opened = self.engine.keyring().open_marker(token, &bound).ok();
+        let place = opened.and_then(|text| text.parse().ok());
+        place.map(Some).ok_or_else(|| Fault::incorrect("NextToken"))
     }
 
     /// Who signed a request, once the signature holds.
@@ -131,7 +190,6 @@ impl<S: Store> Server<S> {
         match known {
             Ok((caller, secret)) => {
                 sign_acs::verify(presented, request, &asked.parameters, secret.expose())?;
-                on_this_wire(&state, &caller, Dialect::Alibaba).map_err(|e| told(&e))?;
                 Ok(caller)
             }
             Err(error) => {
@@ -217,19 +275,10 @@ impl<S: Store> Server<S> {
         &self,
         account: &AccountId,
         wanted: &Lookup,
+        from: Option<u64>,
     ) -> Result<Map<String, Value>, Fault> {
         let keyring = self.engine.keyring();
         let bound = ["LookupEvents", account.as_str()];
-        let from = match &wanted.token {
-            None => None,
-            Some(token) => Some(
-                keyring
-                    .open_marker(token, &bound)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| Fault::incorrect("NextToken"))?,
-            ),
-        };
         let page = look_up(&self.engine, Some(account), &wanted.search, from, |_, event| {
             wanted.shown(account, event)
         });

@@ -68,6 +68,7 @@ impl<'a> Seed<'a> {
             on_behalf: None,
             command,
             nonce: None,
+            refusal: None,
             source: Source::default(),
             request_id: crate::clock::uuid(),
         };
@@ -114,6 +115,26 @@ impl<'a> Seed<'a> {
             name: policy,
         };
         self.call(root.clone(), Command::AttachUserPolicy { user: user.clone(), policy })?;
+        match self.call(root, Command::CreateAccessKey { user: Some(user) })? {
+            Output::Key { key, secret, .. } => Ok(KeyPair { id: key.id.clone(), secret }),
+            _ => Err("the key was not made".to_owned()),
+        }
+    }
+
+    /// Makes a user who may do nothing, and its key.
+    #[cfg(test)]
+    pub fn nobody(&mut self, root: &KeyPair, name: &str) -> Result<KeyPair, String> {
+        let user = UserName::parse(name).map_err(|_| "the user's name does not fit".to_owned())?;
+        let path = Path::parse("/").map_err(|_| "the path does not fit".to_owned())?;
+        let root = Caller::Key(root.id.clone());
+        let create = Command::CreateUser {
+            user: user.clone(),
+            path,
+            boundary: None,
+            tags: Vec::new(),
+            profile: Default::default(),
+        };
+        self.call(root.clone(), create)?;
         match self.call(root, Command::CreateAccessKey { user: Some(user) })? {
             Output::Key { key, secret, .. } => Ok(KeyPair { id: key.id.clone(), secret }),
             _ => Err("the key was not made".to_owned()),

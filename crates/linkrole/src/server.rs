@@ -3,13 +3,13 @@
 //! Not here: sockets and time limits (`listener`), parsing and texts (`wire`), rules (`iam`).
 
 use crate::console::{self, Sessions};
-use crate::engine::Engine;
+use crate::engine::{Engine, is_known};
 use crate::inject::Inject;
 use crate::issuers::Issuers;
 use crate::look_up::look_up;
 use iam::audit::Event;
-use iam::caller::{self, Call, Caller, MadeFor, Source};
-use iam::command::{Command, Question};
+use iam::caller::{self, Call, Caller, MadeFor, Refusal, Source};
+use iam::command::Command;
 use iam::error::Error;
 use iam::output::Output;
 use iam::rows::Row;
@@ -25,7 +25,7 @@ use wire::http::{Request, Response};
 use wire::native::{self, Forwarded, TrailQuery};
 use wire::sign_acs;
 use wire::sign_v4::{self, Carrier, Presented};
-use wire::trail::{is_noise, native_facets, native_search};
+use wire::trail::native_search;
 
 /// How credentials are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,11 +123,15 @@ impl<S: Store> Server<S> {
             let text = "Only GetCallerIdentity can be asked with a presigned URL.";
             return Err(Fault::new("AccessDenied", 403, text));
         }
-        let caller =
-            self.authenticate(&presented, request, &[query.signing_name()], Some(Dialect::Aws))?;
-        let command = query.command()?;
+        let caller = self.authenticate(&presented, request, &[query.signing_name()])?;
+        // What does not read is kept, too: that it was tried is what the trail is asked about.
+        let (command, wrong) = match query.command() {
+            Ok(command) => (command, None),
+            Err(fault) => (Command::Unread(query.operation()), Some(fault)),
+        };
         let mut call = self.call(caller, command, request, peer, id);
         self.seen(&mut call, &presented, request);
+        self.check_wire(&call, Dialect::Aws, wrong).await?;
         self.run(call).await.map_err(|e| self.told(id, &e, query.fault(&e)))
     }
 
@@ -153,24 +157,20 @@ impl<S: Store> Server<S> {
             return Err(Fault::new("AccessDenied", 403, text));
         }
         let names = [cloudtrail::SIGNING_NAME];
-        let caller = self.authenticate(&presented, request, &names, Some(Dialect::Aws))?;
+        let caller = self.authenticate(&presented, request, &names)?;
         let command = cloudtrail::command(request)?;
-        let wanted = cloudtrail::lookup(request, self.engine.now_ms())?;
+        // Events do not come before the last that was seen, even where the clock went back.
+        let now_ms = self.engine.now_ms().max(self.engine.state().clock_ms());
+        let wanted = cloudtrail::lookup(request, now_ms);
+        let from = wanted.as_ref().map_err(Clone::clone).and_then(|w| self.place(&caller, w));
         let mut call = self.call(caller, command, request, peer, id);
         self.seen(&mut call, &presented, request);
+        self.check_wire(&call, Dialect::Aws, from.as_ref().err().cloned()).await?;
         let output = self.run(call).await.map_err(|e| self.told(id, &e, cloudtrail::fault(&e)))?;
         let Output::Trail { account: Some(account) } = output else {
             return Err(Fault::internal());
         };
-        let keyring = self.engine.keyring();
-        let facets = format!("{:?}", wanted.search.facets);
-        let bound = ["CloudTrail", account.as_str(), &facets];
-        let opened = wanted.token.as_ref().map(|token| keyring.open_marker(token, &bound));
-        let from = match opened.map(|text| text.ok().and_then(|text| text.parse().ok())) {
-            Some(None) => return Err(cloudtrail::wrong_token()),
-            Some(from) => from,
-            None => None,
-        };
+        let (wanted, from) = (wanted?, from?);
         let page = look_up(&self.engine, Some(&account), &wanted.search, from, |_, event| {
             wanted.shown(&account, event)
         });
@@ -178,14 +178,81 @@ impl<S: Store> Server<S> {
             tracing::error!(why, "the trail was not read");
             Fault::internal()
         })?;
-        let next = found.next.map(|at| keyring.seal_marker(&at.to_string(), &bound));
+        let facets = format!("{:?}", wanted.search.facets);
+        let bound = ["CloudTrail", account.as_str(), &facets];
+        let seal = |at: u64| self.engine.keyring().seal_marker(&at.to_string(), &bound);
+        let next = found.next.map(seal);
         Ok(cloudtrail::answer(&found.entries, next.as_deref(), id))
+    }
+
+    /// Where a look-up goes on, by its token: one of the caller's own account, for the same look-up.
+    fn place(&self, caller: &Caller, wanted: &cloudtrail::Lookup) -> Result<Option<u64>, Fault> {
+        let Some(token) = &wanted.token else { return Ok(None) };
+        let identity = caller::resolve(&self.engine.state(), caller, self.engine.now_ms());
+        let account = identity.ok().and_then(|me| me.account.clone());
+        let account = account.ok_or_else(cloudtrail::wrong_token)?;
+        let facets = format!("{:?}", wanted.search.facets);
+        let bound = ["CloudTrail", account.as_str(), &facets];
+        let opened = self.engine.keyring().open_marker(token, &bound).ok();
+        opened.and_then(|text| text.parse().ok()).map(Some).ok_or_else(cloudtrail::wrong_token)
+    }
+
+    /// Whether a caller is one of this wire, and whether the request reads.
+    ///
+    /// Errors: the fault, once it is in the trail.
+    async fn check_wire(
+        &self,
+        call: &Call,
+        wire: Dialect,
+        wrong: Option<Fault>,
+    ) -> Result<(), Fault> {
+        let of_wire = match &self.auth {
+            Auth::Enforce => on_this_wire(&self.engine.state(), &call.caller, wire),
+            Auth::AcceptAny { .. } => Ok(()),
+        };
+        let wrong = of_wire.err().map(|e| aws::fault::fault(&e)).or(wrong);
+        match wrong {
+            None => Ok(()),
+            Some(fault) => Err(self.refuse(call.clone(), fault).await),
+        }
+    }
+
+    /// Keeps what a known caller is refused before there is anything to run; answers with what to tell him.
+    async fn refuse(&self, call: Call, fault: Fault) -> Fault {
+        let denied = fault.status == 403;
+        let id = call.request_id.clone();
+        match self.keep_refusal(call, fault.code, &fault.message, denied).await {
+            Ok(()) => fault,
+            Err(error) => self.told(&id, &error, aws::fault::fault(&error)),
+        }
+    }
+
+    /// Keeps a refusal.
+    ///
+    /// Errors: it was not kept, or something else came first.
+    pub async fn keep_refusal(
+        &self,
+        call: Call,
+        code: &str,
+        message: &str,
+        denied: bool,
+    ) -> Result<(), Error> {
+        if !is_known(&call.caller) {
+            return Ok(());
+        }
+        let refusal = Refusal { denied, code: code.to_owned(), message: message.to_owned() };
+        match self.engine.call(Call { refusal: Some(refusal), ..call }).await {
+            Ok(_) | Err(Error::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a call, with the faults that are to be shown.
     pub async fn run(&self, call: Call) -> Result<Output, Error> {
         let state = self.engine.state();
         if let Some(error) = self.inject.too_early(&state, &call, self.engine.now_ms()) {
+            let told = wire::trail::told(&call, None, &error);
+            self.keep_refusal(call, &told.code, &told.message, true).await?;
             return Err(error);
         }
         self.engine.call(call).await.map(|output| self.inject.shown(output))
@@ -218,11 +285,18 @@ impl<S: Store> Server<S> {
                 return Err(Fault::new("AccessDenied", 403, text));
             }
             // It belongs to no cloud: accounts of both dialects call it.
-            Some(p) => self.authenticate(p, request, &native::SIGNING_NAMES, None)?,
+            Some(p) => self.authenticate(p, request, &native::SIGNING_NAMES)?,
             None if peer.operator => Caller::Operator,
             None => Caller::Anonymous,
         };
-        let decoded = native::decode(request)?;
+        let decoded = match native::decode(request) {
+            Ok(decoded) => decoded,
+            Err(fault) => {
+                return Err(self
+                    .unread(caller, presented.as_ref(), fault, request, peer, id)
+                    .await);
+            }
+        };
         let caller = match (caller, &decoded.command) {
             (Caller::Anonymous, Command::CreateServiceSession { service }) => {
                 self.workload(service, decoded.token.as_ref(), peer).await?
@@ -238,18 +312,27 @@ impl<S: Store> Server<S> {
             self.seen(&mut call, presented, request);
         }
         if let Some(forwarded) = &decoded.forwarded {
-            let (caller, region) = self.forwarded(&call.caller, forwarded)?;
-            if let Command::AuthorizeRequest(question) = &mut call.command {
-                self.name_account(question, &caller)?;
+            match self.forwarded(&call.caller, forwarded) {
+                Ok((caller, region)) => {
+                    call.on_behalf = Some(caller);
+                    call.source.region = region;
+                }
+                Err(fault) => return Err(self.refuse(call, fault).await),
             }
-            call.on_behalf = Some(caller);
-            call.source.region = region;
+            if let Err(fault) = self.name_account(&mut call) {
+                return Err(self.refuse(call, fault).await);
+            }
+        }
+        let both = |wanted: &TrailQuery| wanted.before.is_some() && wanted.after.is_some();
+        if decoded.trail.as_ref().is_some_and(both) {
+            let text = "Give `before` or `after`, not both.";
+            return Err(self.refuse(call, Fault::new("ValidationError", 400, text)).await);
         }
         let told = |e: Error| self.told(id, &e, native::fault_of(&e));
         match (self.run(call).await.map_err(told)?, decoded.trail) {
             (Output::Trail { account }, Some(wanted)) => {
                 let (entries, next) = self.trail(account.as_ref(), &wanted).await?;
-                Ok(native::trail(&entries, next, id))
+                Ok(native::trail(account.as_ref(), &entries, next, id))
             }
             (output, _) => Ok(native::answer(&output, id)),
         }
@@ -257,7 +340,12 @@ impl<S: Store> Server<S> {
 
     /// Puts the caller's account into the name of a resource that leaves it open, so that a service
     /// need not know the account before it asks.
-    fn name_account(&self, question: &mut Question, caller: &Caller) -> Result<(), Fault> {
+    fn name_account(&self, call: &mut Call) -> Result<(), Fault> {
+        let (Command::AuthorizeRequest(question), Some(caller)) =
+            (&mut call.command, &call.on_behalf)
+        else {
+            return Ok(());
+        };
         let Some(resource) = &question.resource else { return Ok(()) };
         if name::account_of(resource) != Some(name::OWN_ACCOUNT) {
             return Ok(());
@@ -273,13 +361,30 @@ impl<S: Store> Server<S> {
         Ok(())
     }
 
+    /// Keeps that a request of this dialect does not read.
+    async fn unread(
+        &self,
+        caller: Caller,
+        presented: Option<&Presented>,
+        fault: Fault,
+        request: &Request,
+        peer: &Peer,
+        id: &str,
+    ) -> Fault {
+        let Some(operation) = native::operation(&request.path) else { return fault };
+        let mut call = self.call(caller, Command::Unread(operation), request, peer, id);
+        if let Some(presented) = presented {
+            self.seen(&mut call, presented, request);
+        }
+        self.refuse(call, fault).await
+    }
+
     /// Who signed a request, once the signature holds. [src: AWS.md 4.4]
     fn authenticate(
         &self,
         presented: &Presented,
         request: &Request,
         services: &[&str],
-        wire: Option<Dialect>,
     ) -> Result<Caller, Fault> {
         sign_v4::check_scope(presented, services)?;
         let state = self.engine.state();
@@ -292,9 +397,6 @@ impl<S: Store> Server<S> {
             Ok((caller, secret)) => {
                 let key = signing_key(presented, secret.expose());
                 sign_v4::verify(presented, request, &key)?;
-                if let Some(wire) = wire {
-                    on_this_wire(&state, &caller, wire).map_err(|e| aws::fault::fault(&e))?;
-                }
                 Ok(caller)
             }
             Err(error) => {
@@ -409,6 +511,7 @@ impl<S: Store> Server<S> {
             caller,
             on_behalf: None,
             nonce: None,
+            refusal: None,
             command,
             source: Source {
                 ip: peer.ip.map(|ip| ip.to_canonical().to_string()).unwrap_or_default(),
@@ -445,18 +548,13 @@ impl<S: Store> Server<S> {
         let limit = wanted.limit.unwrap_or(TRAIL_PAGE.0).clamp(1, TRAIL_PAGE.1);
         let search = native_search(wanted, limit);
         let from = match (wanted.after, wanted.before) {
-            (Some(_), Some(_)) => {
-                let text = "Give `before` or `after`, not both.";
-                return Err(Fault::new("ValidationError", 400, text));
-            }
-            (Some(after), None) => Some(after.saturating_add(1)),
+            (Some(after), _) => Some(after.saturating_add(1)),
             (None, Some(0)) => return Ok((Vec::new(), None)),
             (None, Some(before)) => Some(before.saturating_sub(1)),
             (None, None) => None,
         };
         let page = look_up(&self.engine, account, &search, from, |stored, event| {
-            let wanted = !is_noise(event) && search.wants(event, native_facets);
-            wanted.then(|| shown(stored, event))?
+            search.wants(event).then(|| shown(stored, event))?
         });
         let found = page.await.map_err(|why| {
             tracing::error!(why, "the trail was not read");

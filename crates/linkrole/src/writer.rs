@@ -6,15 +6,16 @@
 //! precedes its durability, nobody sees what may yet be lost, and the processor does not wait for the
 //! disk. When it is busy, batches go with a gap between them, so that a fast disk does not make them small. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
 
-use crate::engine::{Engine, Job, Recording, entry, is_known, of_system, row_changes};
-use iam::access::Noted;
+use crate::engine::{Engine, Job, entry, of_system, row_changes};
+use iam::access::{Noted, Part};
 use iam::caller::Call;
 use iam::command::Command;
 use iam::error::Error;
+use iam::handle::Handled;
 use iam::output::Output;
 use iam::rows::{Change, Row};
 use iam::state::State;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::{Entry, Store};
@@ -27,6 +28,8 @@ const BUSY: usize = 8;
 /// Between two batches when it is busy. A disk that is faster than this would else be given many small batches, each
 /// of which costs the processor what a large one costs.
 const GAP: Duration = Duration::from_millis(1);
+/// Rows of uses that one commit carries, or a few more: calls that wait for it are not to notice.
+const USES: usize = 500;
 
 type Reply = oneshot::Sender<Result<Output, Error>>;
 
@@ -35,13 +38,15 @@ pub fn start<S: Store>(
     engine: Arc<Engine<S>>,
     jobs: mpsc::Receiver<Job>,
     revision: store::Revision,
+    lost: Noted,
 ) -> Result<JoinHandle<()>, String> {
     let (out, batches) = mpsc::unbounded_channel();
     let committer = Committer { engine: engine.clone(), batches, revision };
     let committer = thread("committer", move || committer.run())?;
     let state = (*engine.state()).clone();
     let free = Arc::new(Semaphore::new(1));
-    let runner = Runner { engine, jobs, state, batch: Batch::default(), free, out };
+    let uses = Uses { noted: lost, ..Uses::default() };
+    let runner = Runner { engine, jobs, state, uses, batch: Batch::default(), free, out };
     thread("writer", move || {
         runner.run();
         let _ = committer.join();
@@ -65,6 +70,8 @@ struct Batch {
     entries: Vec<Entry>,
     replies: Vec<(Reply, Result<Output, Error>)>,
     recorded: Vec<oneshot::Sender<()>>,
+    /// With whether there is more to store.
+    uses: Vec<(oneshot::Sender<bool>, bool)>,
     resets: Vec<oneshot::Sender<Result<(), String>>>,
     changes: bool,
     /// The time of the youngest entry.
@@ -76,6 +83,7 @@ impl Batch {
         self.entries.is_empty()
             && self.replies.is_empty()
             && self.recorded.is_empty()
+            && self.uses.is_empty()
             && self.resets.is_empty()
     }
 }
@@ -87,11 +95,50 @@ struct Sent {
     _place: OwnedSemaphorePermit,
 }
 
+/// What was used and is not stored yet.
+#[derive(Default)]
+struct Uses {
+    /// Since the round began, as far as the trail tells it.
+    noted: Noted,
+    /// Before the round began.
+    round: Noted,
+    /// By reads that the trail does not keep, since the round began.
+    seen: Noted,
+    /// By such reads before it.
+    reads: Noted,
+    /// Whether another round is wanted.
+    wanted: bool,
+}
+
+impl Uses {
+    /// The next part to store; nothing when all is stored.
+    fn part(&mut self) -> Option<(Noted, Part)> {
+        let is_first = self.round.is_empty() && std::mem::take(&mut self.wanted);
+        if is_first {
+            self.round = std::mem::take(&mut self.noted);
+            self.reads.merge(std::mem::take(&mut self.seen));
+        }
+        let told = self.round.take(USES);
+        if told.is_empty() {
+            let reads = self.reads.take(USES);
+            return (!reads.is_empty()).then_some((reads, Part::Reads));
+        }
+        let last = || told.last().unwrap_or_default().to_owned();
+        let up_to = (!self.round.is_empty()).then(last);
+        Some((told, Part::Told { is_first, up_to }))
+    }
+
+    fn is_done(&self) -> bool {
+        !self.wanted && self.round.is_empty() && self.reads.is_empty()
+    }
+}
+
 struct Runner<S> {
     engine: Arc<Engine<S>>,
     jobs: mpsc::Receiver<Job>,
     /// After all that was run, stored or not.
     state: State,
+    uses: Uses,
     batch: Batch,
     /// The place of the batch that is being stored.
     free: Arc<Semaphore>,
@@ -154,14 +201,17 @@ impl<S: Store> Runner<S> {
         match job {
             Job::Call(call, reply) => self.take(&call, reply),
             Job::Record(event, done) => {
-                self.engine.note(&event);
-                self.batch.entries.extend(entry(&event, &[]));
-                self.batch.youngest_ms = self.batch.youngest_ms.max(event.at_ms);
-                self.batch.recorded.push(done);
+                // What was not written is not answered.
+                if let Some(entry) = entry(&event, &[]) {
+                    self.uses.noted.note(&event);
+                    self.batch.entries.push(entry);
+                    self.batch.youngest_ms = self.batch.youngest_ms.max(event.at_ms);
+                    self.batch.recorded.push(done);
+                }
             }
-            Job::RecordUses(done) => {
-                self.record_uses();
-                self.batch.recorded.push(done);
+            Job::RecordUses(reads, done) => {
+                self.record_uses(reads);
+                self.batch.uses.push((done, !self.uses.is_done()));
             }
             Job::Reset(rows, done) => self.reset(rows, done),
             Job::Stop => {}
@@ -180,41 +230,35 @@ impl<S: Store> Runner<S> {
             batch.replies.push((reply, Err(Error::Internal("a call panicked"))));
             return;
         };
-        let recorded = self.engine.recording() != Recording::Nothing;
-        let told = handled.outcome.is_ok() || is_known(&call.caller);
-        if (recorded && told) || !handled.changes.is_empty() {
-            let made = match recorded {
-                true => entry(&handled.event, &handled.changes),
-                false => row_changes(&handled.changes)
-                    .map(|changes| Entry { changes, ..Entry::default() }),
+        let kept = self.engine.keeps(call, &handled);
+        if kept || !handled.changes.is_empty() {
+            let Some(mut made) = entries(&handled, kept) else {
+                batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
+                return;
             };
-            match made {
-                Some(entry) => {
-                    batch.entries.push(entry);
-                    batch.youngest_ms = batch.youngest_ms.max(handled.event.at_ms);
-                    self.engine.note(&handled.event);
-                }
-                None => {
-                    batch.replies.push((reply, Err(Error::Internal("a row was not written"))));
-                    return;
-                }
-            }
+            batch.entries.append(&mut made);
+            batch.youngest_ms = batch.youngest_ms.max(handled.event.at_ms);
+        }
+        // What the trail tells is read again after a crash; a use that it does not tell is no more than a read.
+        match kept {
+            true => self.uses.noted.note(&handled.event),
+            false => self.uses.seen.note(&handled.event),
         }
         batch.changes |= !handled.changes.is_empty();
         self.state = handled.next;
         batch.replies.push((reply, handled.outcome));
     }
 
-    /// Stores what was used. All that stands before this entry in the trail was noted before it by this very
-    /// thread, so what a process loses is what stands behind the last such entry.
-    fn record_uses(&mut self) {
-        let noted = {
-            let mut noted = self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *noted)
-        };
-        if !noted.is_empty() {
+    /// Stores a part of what was used. All that stands before the first part in the trail was noted before it by
+    /// this very thread, so the entries of the parts tell what a process had not stored when it ended.
+    fn record_uses(&mut self, reads: Option<Box<Noted>>) {
+        if let Some(reads) = reads {
+            self.uses.wanted = true;
+            self.uses.reads.merge(*reads);
+        }
+        if let Some((noted, part)) = self.uses.part() {
             let (reply, _) = oneshot::channel();
-            let command = Command::RecordUse { noted: Box::new(noted) };
+            let command = Command::RecordUse { noted: Box::new(noted), part };
             self.take(&of_system(command), reply);
         }
     }
@@ -238,8 +282,20 @@ impl<S: Store> Runner<S> {
         self.batch.changes = true;
         self.batch.resets.push(done);
         self.state = fresh;
-        *self.engine.noted.lock().unwrap_or_else(PoisonError::into_inner) = Noted::default();
+        self.uses = Uses::default();
+        drop(self.engine.take_seen());
     }
+}
+
+/// What is stored of a call: its entry with its changes, and the notices to others whom it concerns.
+fn entries(handled: &Handled, kept: bool) -> Option<Vec<Entry>> {
+    if !kept {
+        let changes = row_changes(&handled.changes)?;
+        return Some(vec![Entry { changes, ..Entry::default() }]);
+    }
+    let own = entry(&handled.event, &handled.changes);
+    let notices = handled.notices.iter().map(|event| entry(event, &[]));
+    std::iter::once(own).chain(notices).collect()
 }
 
 struct Committer<S> {
@@ -284,6 +340,9 @@ impl<S: Store> Committer<S> {
                 }
                 for done in batch.recorded {
                     let _ = done.send(());
+                }
+                for (done, more) in batch.uses {
+                    let _ = done.send(more);
                 }
                 for done in batch.resets {
                     let _ = done.send(Ok(()));

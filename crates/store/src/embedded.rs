@@ -19,7 +19,7 @@ use crate::log::{self, ENTRIES, INDEX, Tail};
 use crate::memory::refuse_changes;
 use crate::{
     CommitError, Entry, EntryQuery, LastCommit, Page, Revision, Row, SEGMENT, Store, StoreError,
-    batch_id,
+    batch_id, logged,
 };
 
 /// The name of the store's file inside its directory.
@@ -238,9 +238,10 @@ impl Embedded {
         }
         let position = head.next_position;
         let mut whole = None;
-        if !batch.is_empty() {
+        let logged = logged(batch);
+        if !logged.is_empty() {
             let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
-            for chunk in batch.chunks(log::CHUNK) {
+            for chunk in logged.chunks(log::CHUNK) {
                 let at = head.next_position;
                 let stored = seal_batch(at, head.last.revision, chunk);
                 let old = entries.insert(at, stored.as_slice()).map_err(failed)?;
@@ -249,14 +250,14 @@ impl Embedded {
                 }
                 head.next_position += chunk.len() as u64;
             }
-            whole = self.seal_segments(&transaction, &head, position, batch)?;
+            whole = self.seal_segments(&transaction, &head, position, &logged)?;
         }
         write_head(&transaction, &head)?;
         transaction.commit().map_err(failed)?;
         let mut tail = self.tail();
         match whole {
             Some(grown) => *tail = grown,
-            None => tail.grow(&head, position, batch, |_, _| Ok(()))?,
+            None => tail.grow(&head, position, &logged, |_, _| Ok(()))?,
         }
         Ok(head.last.revision)
     }

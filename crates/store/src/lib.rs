@@ -3,6 +3,7 @@
 //! Holds the contract ([`Store`]), its engines and the conformance suite every engine runs. Knows
 //! nothing of accounts, roles or events, opens no socket and reads no clock.
 
+use std::borrow::Cow;
 use std::future::Future;
 
 use thiserror::Error;
@@ -42,15 +43,24 @@ pub struct RowChange {
     pub value: Option<Vec<u8>>,
 }
 
-/// One event and the row changes it made.
+/// One event and the row changes it made. One without a record changes rows only: it has no place in
+/// the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The event.
+    /// The event; empty for none.
     pub record: Vec<u8>,
     /// What the event can be found by.
     pub terms: Vec<Term>,
     /// The changes, applied in order.
     pub changes: Vec<RowChange>,
+}
+
+/// The entries of a batch that have a place in the log.
+pub(crate) fn logged(batch: &[Entry]) -> Cow<'_, [Entry]> {
+    match batch.iter().any(|entry| entry.record.is_empty()) {
+        false => Cow::Borrowed(batch),
+        true => batch.iter().filter(|entry| !entry.record.is_empty()).cloned().collect(),
+    }
 }
 
 /// One row as loaded.
@@ -192,6 +202,7 @@ pub enum CommitError {
 /// - **One history.** Revisions grow by one a commit. Positions start at 1 and have no gap but for
 ///   what was forgotten at the beginning. A reader sees whole commits only, and sees each as soon as
 ///   it was answered.
+/// - **Rows alone.** An entry without a record takes no position; its changes are made as any other's.
 /// - **Found by its terms.** A look-up by terms answers every entry in its range that bears all of
 ///   them, and no other.
 /// - **Doubt stops.** After `Failed` (but for `Refused`, which wrote nothing) or a failed `record`,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::{
     CommitError, Entry, EntryQuery, LastCommit, Page, Revision, Row, SEGMENT, Store, StoreError,
-    StoredEntry, Term, batch_id,
+    StoredEntry, Term, batch_id, logged,
 };
 
 /// Rows and entries in memory; clones share them.
@@ -25,7 +25,7 @@ struct Held {
 
 impl Held {
     fn append(&mut self, batch: &[Entry]) {
-        for entry in batch {
+        for entry in logged(batch).iter() {
             let stored = StoredEntry {
                 position: self.forgotten + self.entries.len() as u64 + 1,
                 revision: self.last.revision,

@@ -402,7 +402,8 @@ fn odd_bytes<F: Factory>(factory: &mut F) -> Result<(), Failure> {
     if rows(&store).map_err(text)? != (wanted, 1) {
         return Err("rows with odd bytes read back otherwise".to_owned());
     }
-    expect(records_of(&store).map_err(text)?.len(), 2)
+    // The first changed rows only: it is not in the log.
+    expect(records_of(&store).map_err(text)?, vec![vec![0xff; 70_000]])
 }
 
 /// A seeded run of everything against a plain map, with reopenings.
@@ -430,8 +431,11 @@ fn model<F: Factory>(factory: &mut F) -> Result<(), Failure> {
                         Some(value) => held.insert((table, key.clone()), value.clone()),
                         None => held.remove(&(table, key.clone())),
                     };
-                    let record = dice.roll().to_be_bytes().to_vec();
-                    log.push(record.clone());
+                    let mut record = dice.roll().to_be_bytes().to_vec();
+                    match dice.roll().is_multiple_of(4) {
+                        true => record.clear(),
+                        false => log.push(record.clone()),
+                    }
                     let changes = vec![RowChange { table, key, value }];
                     batch.push(Entry { record, changes, ..Entry::default() });
                 }

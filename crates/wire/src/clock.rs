@@ -15,6 +15,12 @@ pub fn iso_seconds(at_ms: i64) -> String {
     at.format(SECONDS).unwrap_or_default()
 }
 
+/// A time as [`iso_seconds`] writes it, with its milliseconds.
+pub fn iso_millis(at_ms: i64) -> String {
+    let seconds = iso_seconds(at_ms);
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), at_ms.rem_euclid(1_000))
+}
+
 /// The seconds since 1970 of `2026-09-11T15:16:47Z`, the only accepted form.
 pub fn parse_seconds(text: &str) -> Option<i64> {
     let plain =
@@ -43,6 +49,8 @@ mod tests {
         assert_eq!(iso_seconds(1_789_140_607_999), "2026-09-11T15:30:07Z");
         assert_eq!(iso_seconds(i64::MAX), "9999-12-31T23:59:59Z");
         assert_eq!(iso_seconds(i64::MIN), "0000-01-01T00:00:00Z");
+        assert_eq!(iso_millis(1_789_140_607_009), "2026-09-11T15:30:07.009Z");
+        assert_eq!(iso_millis(-1), "1969-12-31T23:59:59.999Z");
         assert_eq!(parse_seconds("2026-09-11T15:30:07Z"), Some(1_789_140_607));
         for text in ["", "2026-09-11T15:30:07", "2026-9-11T15:30:07Z0", "2026-02-30T15:30:07Z"] {
             assert_eq!(parse_seconds(text), None, "{text}");

@@ -13,6 +13,7 @@ use crate::manifest::{self, ManifestText};
 use crate::native_services;
 use iam::command::*;
 use iam::error::Error;
+use iam::operations::Operation;
 use iam::output::*;
 use iam::rows::*;
 use iam::seal::Secret;
@@ -261,7 +262,7 @@ pub fn is_native(path: &str) -> bool {
 ///
 /// Errors: 404 for an unknown path, 405 for another method, 400 for a body that does not read.
 pub fn decode(request: &Request) -> Result<Native, Fault> {
-    if !paths().any(|path| path == request.path) {
+    if operation(&request.path).is_none() {
         let text =
             format!("There is nothing at {}; see the reference of the native API.", request.path);
         return Err(Fault::new("NotFound", 404, text));
@@ -278,7 +279,7 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
         ));
     }
     let body = request.body.as_slice();
-    if native_services::PATHS.contains(&request.path.as_str()) {
+    if native_services::PATHS.iter().any(|(path, _)| *path == request.path) {
         return Ok(native_services::decode(&request.path, body)?.into());
     }
     Ok(match request.path.as_str() {
@@ -393,47 +394,49 @@ pub fn decode(request: &Request) -> Result<Native, Fault> {
             Command::ListAccounts.into()
         }
         "/v1/trail" => {
-            let trail = Some(read::<TrailQuery>(body)?);
-            Native { trail, ..Command::LookupEvents.into() }
+            Native { trail: Some(read::<TrailQuery>(body)?), ..Command::LookupEvents.into() }
         }
-        _ => {
-            let trail = Some(read::<TrailQuery>(body)?);
-            Native { trail, ..Command::ReadTrail.into() }
-        }
+        _ => Native { trail: Some(read::<TrailQuery>(body)?), ..Command::ReadTrail.into() },
     })
 }
 
 /// Every path of the dialect.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    PATHS.iter().chain(native_services::PATHS).copied()
+    PATHS.iter().chain(native_services::PATHS).map(|(path, _)| *path)
 }
 
-const PATHS: &[&str] = &[
-    "/v1/authorize",
-    "/v1/forward-access",
-    "/v1/slr/ensure",
-    "/v1/slr/introduce",
-    "/v1/slr/list",
-    "/v1/slr/show",
-    "/v1/slr/plan",
-    "/v1/slr/create",
-    "/v1/slr/delete",
-    "/v1/slr/status",
-    "/v1/slr/release-sessions",
-    "/v1/slr/retire",
-    "/v1/usage/list",
-    "/v1/usage/register",
-    "/v1/usage/deregister",
-    "/v1/usage/reconcile",
-    "/v1/services/enrol",
-    "/v1/services/register",
-    "/v1/services/session",
-    "/v1/services/list",
-    "/v1/services/show",
-    "/v1/accounts/create",
-    "/v1/accounts/list",
-    "/v1/trail",
-    "/v1/operator/trail",
+/// The operation that a path asks for.
+pub fn operation(path: &str) -> Option<Operation> {
+    let found = PATHS.iter().chain(native_services::PATHS).find(|(of, _)| *of == path);
+    found.map(|(_, operation)| *operation)
+}
+
+const PATHS: &[(&str, Operation)] = &[
+    ("/v1/authorize", Operation::AuthorizeRequest),
+    ("/v1/forward-access", Operation::ForwardAccess),
+    ("/v1/slr/ensure", Operation::EnsureServiceLinkedRole),
+    ("/v1/slr/introduce", Operation::IntroduceServiceLinkedRole),
+    ("/v1/slr/list", Operation::ListRoles),
+    ("/v1/slr/show", Operation::GetRole),
+    ("/v1/slr/plan", Operation::PlanServiceLinkedRoleDeletion),
+    ("/v1/slr/create", Operation::CreateServiceLinkedRole),
+    ("/v1/slr/delete", Operation::DeleteServiceLinkedRole),
+    ("/v1/slr/status", Operation::GetServiceLinkedRoleDeletionStatus),
+    ("/v1/slr/release-sessions", Operation::ReleaseSessions),
+    ("/v1/slr/retire", Operation::RetireServiceLinkedRole),
+    ("/v1/usage/list", Operation::ListUsage),
+    ("/v1/usage/register", Operation::RegisterUsage),
+    ("/v1/usage/deregister", Operation::DeregisterUsage),
+    ("/v1/usage/reconcile", Operation::ReconcileUsage),
+    ("/v1/services/enrol", Operation::EnrolService),
+    ("/v1/services/register", Operation::RegisterService),
+    ("/v1/services/session", Operation::CreateServiceSession),
+    ("/v1/services/list", Operation::ListServices),
+    ("/v1/services/show", Operation::GetService),
+    ("/v1/accounts/create", Operation::CreateAccount),
+    ("/v1/accounts/list", Operation::ListAccounts),
+    ("/v1/trail", Operation::LookupEvents),
+    ("/v1/operator/trail", Operation::ReadTrail),
 ];
 
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
@@ -473,8 +476,16 @@ pub fn answer(output: &Output, request_id: &str) -> Response {
 }
 
 /// Entries of the trail, as they are stored.
-pub fn trail(entries: &[Value], next: Option<u64>, request_id: &str) -> Response {
-    respond(200, &json!({ "entries": entries, "next": next }).to_string(), request_id)
+pub fn trail(
+    account: Option<&AccountId>,
+    entries: &[Value],
+    next: Option<u64>,
+    request_id: &str,
+) -> Response {
+    let body = json!({
+        "account": account, "entries": entries, "next": next, "request_id": request_id,
+    });
+    respond(200, &body.to_string(), request_id)
 }
 
 /// A refusal in the dialect.

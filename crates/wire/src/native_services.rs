@@ -5,6 +5,7 @@ use crate::clock::iso_seconds;
 use crate::manifest::{self, ManifestText};
 use crate::native::{Nothing, RoleOnly, read, role};
 use iam::command::{AccessOf, Command, ImportedPolicy, TermsChange};
+use iam::operations::Operation;
 use iam::output::{
     AccessView, CatalogEntry, Output, PermissionChange, PolicyChange, PreviewView, RoleChange,
     ServiceChange, SettingChange,
@@ -126,22 +127,22 @@ struct OneManifest {
     manifest: ManifestText,
 }
 
-/// Every path of this part.
-pub const PATHS: &[&str] = &[
-    "/v1/slr/preview",
-    "/v1/slr/accept-update",
-    "/v1/terms/show",
-    "/v1/terms/update",
-    "/v1/terms/put-ceiling",
-    "/v1/terms/delete-ceiling",
-    "/v1/services/diff",
-    "/v1/services/update",
-    "/v1/services/import-policy",
-    "/v1/services/export",
-    "/v1/services/remove",
-    "/v1/services/new-key",
-    "/v1/operator/force-delete",
-    "/v1/access/show",
+/// Every path of this part, with the operation that it asks for.
+pub const PATHS: &[(&str, Operation)] = &[
+    ("/v1/slr/preview", Operation::PreviewServiceLinkedRole),
+    ("/v1/slr/accept-update", Operation::AcceptServiceUpdate),
+    ("/v1/terms/show", Operation::GetServiceTerms),
+    ("/v1/terms/update", Operation::UpdateServiceTerms),
+    ("/v1/terms/put-ceiling", Operation::PutServiceCeiling),
+    ("/v1/terms/delete-ceiling", Operation::DeleteServiceCeiling),
+    ("/v1/services/diff", Operation::DiffService),
+    ("/v1/services/update", Operation::UpdateService),
+    ("/v1/services/import-policy", Operation::ImportServicePolicy),
+    ("/v1/services/export", Operation::ExportCatalog),
+    ("/v1/services/remove", Operation::RemoveService),
+    ("/v1/services/new-key", Operation::CreateServiceKey),
+    ("/v1/operator/force-delete", Operation::ForceDeleteServiceLinkedRole),
+    ("/v1/access/show", Operation::GetAccess),
 ];
 
 /// Reads a request to one of the paths.

@@ -1,8 +1,10 @@
 //! What the views of the trail share: what an entry is found by, and what a search wants.
 //!
 //! Each view (CloudTrail's, ActionTrail's, linkrole's own) says by which facets it lets an event be
-//! found. The index is made of the facets of all, so that no view can want what the index does not
-//! have; what is found is held against the view's own facets again. Not here: the look-up itself.
+//! found. The index has the facets of each under kinds of their own: whether an AssumeRole read only
+//! is answered differently by each, and a view that finds what another means would have to throw it
+//! away again, entry after entry. What is found is held against the view's own facets once more, since
+//! a term in the index is only a digest. Not here: the look-up itself.
 
 use crate::alibaba::actiontrail;
 use crate::aws::cloudtrail;
@@ -23,7 +25,7 @@ pub enum Attribute {
     Id,
     /// Its name.
     Name,
-    /// Whether it read only: `true` or `false`.
+    /// Whether it read only: `true` or `false`; only the vendors' views ask.
     ReadOnly,
     /// Who called: a user, a role, a session, a service.
     User,
@@ -35,24 +37,84 @@ pub enum Attribute {
     Source,
     /// The access key that was used.
     Key,
-    /// That it changed something, handed something out or was refused: `true`.
+    /// That it changed something, here or at a linked service, handed something out or was refused: `true`.
     Notable,
 }
 
 impl Attribute {
-    /// Its name in the index; what has one, keeps it. Values are there in small letters.
-    pub fn kind(self) -> &'static str {
+    /// Its name in the index, for a view; what has one, keeps it. An event's id and the key that was used
+    /// are the same to all.
+    pub fn kind(self, view: View) -> &'static str {
+        match (self, view) {
+            (Self::Id, _) => "id",
+            (Self::Key, _) => "key",
+            (Self::Account, View::Native) => "account",
+            (Self::Account, View::CloudTrail) => "ct-account",
+            (Self::Account, View::ActionTrail) => "at-account",
+            (Self::Name, View::Native) => "name",
+            (Self::Name, View::CloudTrail) => "ct-name",
+            (Self::Name, View::ActionTrail) => "at-name",
+            (Self::ReadOnly, View::Native) => "read-only",
+            (Self::ReadOnly, View::CloudTrail) => "ct-read-only",
+            (Self::ReadOnly, View::ActionTrail) => "at-read-only",
+            (Self::User, View::Native) => "user",
+            (Self::User, View::CloudTrail) => "ct-user",
+            (Self::User, View::ActionTrail) => "at-user",
+            (Self::ResourceType, View::Native) => "type",
+            (Self::ResourceType, View::CloudTrail) => "ct-type",
+            (Self::ResourceType, View::ActionTrail) => "at-type",
+            (Self::ResourceName, View::Native) => "resource",
+            (Self::ResourceName, View::CloudTrail) => "ct-resource",
+            (Self::ResourceName, View::ActionTrail) => "at-resource",
+            (Self::Source, View::Native) => "source",
+            (Self::Source, View::CloudTrail) => "ct-source",
+            (Self::Source, View::ActionTrail) => "at-source",
+            (Self::Notable, _) => "notable",
+        }
+    }
+
+    /// Whether its values are the same in letters of either case: names of users and resources.
+    pub fn ignores_case(self) -> bool {
+        matches!(self, Self::User | Self::ResourceName)
+    }
+}
+
+/// Who looks at the trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// linkrole's own reader.
+    Native,
+    /// A client of CloudTrail.
+    CloudTrail,
+    /// A client of ActionTrail.
+    ActionTrail,
+}
+
+impl View {
+    /// What this view finds an event by; nothing of what it does not show.
+    pub fn facets(self, event: &Event, put: Put<'_>) {
+        if !self.shows(event) {
+            return;
+        }
+        for account in &event.accounts {
+            put(Attribute::Account, account.as_str());
+        }
         match self {
-            Self::Account => "account",
-            Self::Id => "id",
-            Self::Name => "name",
-            Self::ReadOnly => "read-only",
-            Self::User => "user",
-            Self::ResourceType => "type",
-            Self::ResourceName => "resource",
-            Self::Source => "source",
-            Self::Key => "key",
-            Self::Notable => "notable",
+            Self::Native => native_facets(event, put),
+            Self::CloudTrail => cloudtrail::facets(event, put),
+            Self::ActionTrail => actiontrail::facets(event, put),
+        }
+    }
+
+    /// Whether it shows an event at all, to whichever account.
+    fn shows(self, event: &Event) -> bool {
+        let of_vendor = |other: Dialect| {
+            !event.accounts.is_empty() && !is_upkeep(event) && event.dialect != Some(other)
+        };
+        match self {
+            Self::Native => !is_noise(event),
+            Self::CloudTrail => of_vendor(Dialect::Alibaba),
+            Self::ActionTrail => of_vendor(Dialect::Aws),
         }
     }
 }
@@ -62,12 +124,12 @@ impl Attribute {
 pub struct Facet(pub Attribute, pub String);
 
 impl Facet {
-    /// Whether an event's attribute is this; names of users and resources in letters of either case.
+    /// Whether an event's attribute is this.
     fn is(&self, attribute: Attribute, value: &str) -> bool {
         self.0 == attribute
-            && match attribute {
-                Attribute::User | Attribute::ResourceName => self.1.eq_ignore_ascii_case(value),
-                _ => self.1 == value,
+            && match attribute.ignores_case() {
+                true => self.1.eq_ignore_ascii_case(value),
+                false => self.1 == value,
             }
     }
 }
@@ -78,6 +140,8 @@ pub type Put<'a> = &'a mut dyn FnMut(Attribute, &str);
 /// What a look-up wants, whichever view asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
+    /// In whose words.
+    pub view: View,
     /// Not before, in milliseconds since 1970.
     pub start_ms: i64,
     /// Not after, in milliseconds since 1970.
@@ -91,13 +155,13 @@ pub struct Search {
 }
 
 impl Search {
-    /// Whether an event is wanted, with the facets that a view says of it.
-    pub fn wants(&self, event: &Event, view: impl Fn(&Event, Put<'_>)) -> bool {
-        if !(self.start_ms..=self.end_ms).contains(&event.at_ms) {
+    /// Whether an event is wanted.
+    pub fn wants(&self, event: &Event) -> bool {
+        if !(self.start_ms..=self.end_ms).contains(&event.at_ms) || !self.view.shows(event) {
             return false;
         }
         let mut held = vec![false; self.facets.len()];
-        view(event, &mut |attribute, value| {
+        self.view.facets(event, &mut |attribute, value| {
             for (held, wanted) in held.iter_mut().zip(&self.facets) {
                 *held |= wanted.is(attribute, value);
             }
@@ -106,21 +170,10 @@ impl Search {
     }
 }
 
-/// All that an event can be found by, in any view; some of it more than once.
-pub fn facets(event: &Event, put: Put<'_>) {
-    if is_noise(event) {
-        return;
-    }
-    for account in &event.accounts {
-        put(Attribute::Account, account.as_str());
-    }
-    native_facets(event, put);
-    let is_vendors = !is_upkeep(event);
-    if is_vendors && event.dialect != Some(Dialect::Alibaba) {
-        cloudtrail::facets(event, put);
-    }
-    if is_vendors && event.dialect != Some(Dialect::Aws) {
-        actiontrail::facets(event, put);
+/// All that an event can be found by, view by view; some of it more than once.
+pub fn facets(event: &Event, put: &mut dyn FnMut(View, Attribute, &str)) {
+    for view in [View::Native, View::CloudTrail, View::ActionTrail] {
+        view.facets(event, &mut |attribute, value| put(view, attribute, value));
     }
 }
 
@@ -139,7 +192,7 @@ fn is_one_of(event: &Event, operations: &[Operation]) -> bool {
 }
 
 /// What linkrole's own view finds an event by.
-pub fn native_facets(event: &Event, put: Put<'_>) {
+fn native_facets(event: &Event, put: Put<'_>) {
     let actor = &event.actor;
     put(Attribute::User, &actor.name);
     for user in [&actor.user_name, &actor.invoked_by, &event.asked_by].into_iter().flatten() {
@@ -148,9 +201,8 @@ pub fn native_facets(event: &Event, put: Put<'_>) {
     put(Attribute::Id, &event.id);
     put(Attribute::Name, &event.operation);
     put(Attribute::Source, &event.service);
-    put(Attribute::ReadOnly, yes_or_no(event.read_only));
     actor.key.iter().for_each(|key| put(Attribute::Key, key));
-    if !event.read_only || event.denied {
+    if !is_read(event) || event.denied {
         put(Attribute::Notable, yes_or_no(true));
     }
     let asked = event.params.get("resource").filter(|_| event.asked_by.is_some());
@@ -198,6 +250,22 @@ pub fn is_read(event: &Event) -> bool {
         Some((_, operation)) => READS.iter().any(|verb| operation.starts_with(verb)),
         None => event.read_only,
     }
+}
+
+/// Arguments that are kept as lists in JSON.
+pub(crate) const LISTS: [&str; 4] = ["tags", "tagKeys", "policyArns", "transitiveTagKeys"];
+
+/// A deletion task as clients name it; what the event was about tells service and role.
+pub(crate) fn task_handle(event: &Event, task: &str) -> String {
+    let resources = event.resources.iter();
+    let mut roles = resources.filter_map(|touched| match name::parse_entity(&touched.resource)? {
+        Entity::Role { path, name, .. } => {
+            let principal = path.strip_prefix(iam::linked::RESERVED_PATH)?.trim_end_matches('/');
+            Some(format!("task/aws-service-role/{principal}/{name}/{task}"))
+        }
+        _ => None,
+    });
+    roles.next().unwrap_or_else(|| task.to_owned())
 }
 
 /// What a call is named that came on no interface of the vendor's. A linked service makes and
@@ -250,6 +318,7 @@ pub fn native_search(wanted: &TrailQuery, limit: usize) -> Search {
         facets.push(Facet(Attribute::Notable, yes_or_no(true).to_owned()));
     }
     Search {
+        view: View::Native,
         start_ms: wanted.since.unwrap_or(i64::MIN),
         end_ms: wanted.until.unwrap_or(i64::MAX),
         facets,

@@ -237,6 +237,8 @@ fn atk_f35_every_transition_of_a_deletion_is_one_event() {
     let (mut world, people, role) = world();
     let mut transitions = 0;
     let mut events = 0;
+    // Under whom each stands: who asked, the service that used the role, or the server's own work.
+    let mut actors: Vec<(&str, String, Option<String>)> = Vec::new();
     let mut run = |world: &mut World, caller: &Caller, command: Command| {
         let before: Vec<_> = world.state.tasks().cloned().collect();
         let told = world.events.len();
@@ -250,6 +252,15 @@ fn atk_f35_every_transition_of_a_deletion_is_one_event() {
             assert!(event.accounts.contains(&t(A)), "{event:?}");
             let linked = event.resources.iter().any(|r| r.resource == arn());
             assert!(linked, "{event:?}");
+            let (kind, name) = match caller {
+                Caller::System => ("System", "linkrole".to_owned()),
+                by if *by == people.backup => ("AWSService", BACKUP.to_owned()),
+                _ => ("Root", format!("arn:aws:iam::{A}:root")),
+            };
+            assert_eq!((event.actor.kind.as_str(), &event.actor.name), (kind, &name), "{event:?}");
+            let through = (kind == "AWSService").then(|| BACKUP.to_owned());
+            assert_eq!(event.actor.invoked_by, through, "{event:?}");
+            actors.push((kind, name, through));
             events += 1;
         }
     };
@@ -273,6 +284,8 @@ fn atk_f35_every_transition_of_a_deletion_is_one_event() {
     assert!(world.role_named(A, BACKUP_ROLE).is_none());
     // Submit, claim, look, fence, the use; submit, claim, look, fence, commit, finish.
     assert_eq!((transitions, events), (11, 11));
+    let count = |kind: &str| actors.iter().filter(|(of, ..)| *of == kind).count();
+    assert_eq!((count("Root"), count("AWSService"), count("System")), (2, 1, 8));
 }
 
 #[test]

@@ -62,6 +62,8 @@ pub struct World {
     pub now_ms: i64,
     pub dice: Dice,
     pub events: Vec<Event>,
+    /// What others were told of these calls.
+    pub notices: Vec<Event>,
     pub changes: usize,
     pub source: Source,
 }
@@ -235,6 +237,7 @@ impl World {
             now_ms: START_MS,
             dice: Dice(seed),
             events: Vec::new(),
+            notices: Vec::new(),
             changes: 0,
             source: Source {
                 ip: "192.0.2.7".into(),
@@ -355,6 +358,7 @@ impl World {
             on_behalf: on_behalf.cloned(),
             command,
             nonce: None,
+            refusal: None,
             source: self.source.clone(),
             request_id: "request".into(),
         };
@@ -374,6 +378,7 @@ impl World {
         self.state = handled.next;
         self.changes += handled.changes.len();
         self.events.push(handled.event);
+        self.notices.extend(handled.notices);
         handled.outcome
     }
 

@@ -206,6 +206,12 @@ fn atk_d08_atk_h15_every_operation_is_guarded_for_every_caller_and_recorded_once
                 (Operation::GetSessionToken, Kind::Builtin | Kind::Operator | Kind::System) => {
                     Verdict::NoCredentials
                 }
+                // Who may ask is told that another account's is not his to ask about. [src: AWS.md 3.4]
+                (
+                    Operation::GenerateServiceLastAccessedDetails
+                    | Operation::ListPoliciesGrantingServiceAccess,
+                    Kind::OtherRoot,
+                ) => Verdict::Denied,
                 _ => promised(facts.guard, kind),
             };
             // A service's own duties are not refused for want of permission: to another service

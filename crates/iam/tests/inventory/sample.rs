@@ -36,7 +36,11 @@ pub struct Fixture {
 }
 
 fn reported() -> ReportTarget {
-    ReportTarget { account: t(A), of: ReportOf::User(t("granted")) }
+    ReportTarget {
+        text: format!("arn:aws:iam::{A}:user/granted"),
+        account: t(A),
+        of: ReportOf::User(t("granted")),
+    }
 }
 
 impl Fixture {
@@ -516,7 +520,7 @@ pub fn sample(fixture: &Fixture, operation: Operation) -> Command {
         O::RecordUse => {
             let mut noted = Noted::default();
             fixture.world.events.iter().for_each(|event| noted.note(event));
-            C::RecordUse { noted: Box::new(noted) }
+            C::RecordUse { noted: Box::new(noted), part: iam::access::Part::WHOLE }
         }
         O::Sweep => C::Sweep,
     }

@@ -309,6 +309,7 @@ impl<K: Keeper> Sim<K> {
             on_behalf: None,
             command,
             nonce: None,
+            refusal: None,
             source: Source::default(),
             request_id: String::new(),
         };

@@ -6,7 +6,10 @@ use super::{Endpoint, Operator, evidence};
 use crate::evidence::Ask;
 use clap::{Args, Subcommand, ValueEnum};
 use iam::audit::Event;
+use iam::text::AccountId;
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use wire::alibaba::actiontrail;
 use wire::aws::cloudtrail;
@@ -103,7 +106,8 @@ pub enum AuditCommand {
         /// The form of an entry
         #[arg(long, value_enum, default_value_t = Format::Events)]
         format: Format,
-        /// Only entries after this position, as the last line of an export before tells it
+        /// Only entries after this position, as the last line of an export before tells it: its `position`, of a CloudEvent
+        /// that of its data
         #[arg(long, default_value_t = 0)]
         after: u64,
         /// Go on with what comes
@@ -176,9 +180,10 @@ pub fn run(command: AuditCommand, output: Output) -> Result<(), String> {
         }
         AuditCommand::Export { filter, format, after, follow, endpoint, socket } => {
             let trail = Trail::open(filter, &endpoint, &socket)?;
-            trail.forwards(after, follow, |entry| match exported(entry, format)? {
-                Some(value) => output::line(&value.to_string()),
-                None => Ok(()),
+            trail.forwards(after, follow, |entry| {
+                let account = trail.account.borrow();
+                let forms = exported(entry, format, account.as_deref())?;
+                forms.iter().try_for_each(output::json_line)
             })
         }
         AuditCommand::Verify {
@@ -209,6 +214,8 @@ pub fn run(command: AuditCommand, output: Output) -> Result<(), String> {
 
 /// Entries that one call answers at most.
 const PAGE: usize = 1_000;
+/// Requests of one's own that are remembered: an entry of one is there when the next is answered, or the one after.
+const OWN: usize = 16;
 /// How long to wait for what comes, in milliseconds.
 const PAUSE_MS: u64 = 500;
 
@@ -217,6 +224,10 @@ struct Trail {
     remote: Remote,
     path: &'static str,
     wanted: Map<String, Value>,
+    /// Whose trail it is, once that was told; that of all has none.
+    account: RefCell<Option<String>>,
+    /// The last requests made here. Where reads are kept, each would be the next entry to come.
+    own: RefCell<VecDeque<String>>,
 }
 
 impl Trail {
@@ -238,7 +249,8 @@ impl Trail {
         // A second is over when the next begins.
         wanted.extend(filter.until.map(|at| ("until".to_owned(), json!(at + 999))));
         wanted.insert("reads".to_owned(), json!(filter.reads));
-        Ok(Self { remote, path, wanted })
+        let (account, own) = Default::default();
+        Ok(Self { remote, path, wanted, account, own })
     }
 
     /// One page, and where the next one begins.
@@ -246,6 +258,13 @@ impl Trail {
         let mut body = self.wanted.clone();
         body.extend(more.map(|(name, value)| (name.to_owned(), value)));
         let page = self.remote.post(self.path, &Value::Object(body))?;
+        let text = |path: &str| page.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        *self.account.borrow_mut() = text("/account");
+        let mut own = self.own.borrow_mut();
+        own.extend(text("/request_id"));
+        while own.len() > OWN {
+            own.pop_front();
+        }
         let entries = page.pointer("/entries").and_then(Value::as_array).cloned();
         Ok((entries.unwrap_or_default(), page.pointer("/next").and_then(Value::as_u64)))
     }
@@ -274,7 +293,7 @@ impl Trail {
         let mut after = after;
         loop {
             let (entries, next) = self.page([("after", json!(after)), ("limit", json!(PAGE))])?;
-            for entry in &entries {
+            for entry in entries.iter().filter(|entry| !(follow && self.is_own(entry))) {
                 each(entry)?;
             }
             after = next.or_else(|| entries.last().map(position)).unwrap_or(after);
@@ -287,27 +306,44 @@ impl Trail {
     }
 }
 
+impl Trail {
+    /// Whether an entry is of a request that was made here: who follows the trail is no news to himself, every time
+    /// he asks for news.
+    fn is_own(&self, entry: &Value) -> bool {
+        let id = entry.pointer("/request_id").and_then(Value::as_str);
+        id.is_some_and(|id| self.own.borrow().iter().any(|own| own == id))
+    }
+}
+
 fn position(entry: &Value) -> u64 {
     entry.pointer("/position").and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// An entry in a form; nothing for what the form does not show.
-fn exported(entry: &Value, format: Format) -> Result<Option<Value>, String> {
+/// An entry in a form, for the account whose trail it is; of that of all, in a vendor's form, for each account that
+/// it belongs to, as each would find it in its own. Nothing of what the form does not show.
+fn exported(entry: &Value, format: Format, account: Option<&str>) -> Result<Vec<Value>, String> {
     if format == Format::Events {
-        return Ok(Some(entry.clone()));
+        return Ok(vec![entry.clone()]);
     }
     let event: Event = serde_json::from_value(entry.clone())
         .map_err(|e| format!("entry {} does not read: {e}", position(entry)))?;
     if format == Format::Cloudevents {
-        return Ok(Some(cloudevent(&event, entry)));
+        return Ok(vec![cloudevent(&event, entry)]);
     }
-    let Some(account) = event.accounts.first().filter(|_| !is_upkeep(&event)) else {
-        return Ok(None);
+    let is_looking = |of: &&AccountId| account.is_none_or(|account| of.as_str() == account);
+    let form = |of: &AccountId| {
+        let mut form = match format {
+            Format::Cloudtrail => cloudtrail::record(of, &event),
+            _ => actiontrail::event(of, &event),
+        };
+        if let Value::Object(members) = &mut form {
+            // The vendors have none; whoever goes on later needs it.
+            members.insert("position".to_owned(), json!(position(entry)));
+        }
+        form
     };
-    Ok(Some(match format {
-        Format::Cloudtrail => cloudtrail::record(account, &event),
-        _ => actiontrail::event(account, &event),
-    }))
+    let accounts = event.accounts.iter().filter(|_| !is_upkeep(&event));
+    Ok(accounts.filter(is_looking).map(form).collect())
 }
 
 /// [src: CloudEvents 1.0.2, JSON event format]

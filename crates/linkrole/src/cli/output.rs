@@ -64,16 +64,35 @@ pub fn print(
 
 /// Prints a document as JSON; for one that has no useful columns, whatever output is asked for.
 pub fn json(value: &Value) -> Result<(), String> {
-    line(&serde_json::to_string_pretty(value).map_err(|e| e.to_string())?)
+    line(&inert(&serde_json::to_string_pretty(value).map_err(|e| e.to_string())?))
 }
 
-/// Cells without what ends a line or a cell, moves the cursor, or turns the direction of writing: what somebody called a
-/// thing must not pass for another line of ours.
+/// Prints a document as one line of JSON.
+pub fn json_line(value: &Value) -> Result<(), String> {
+    line(&inert(&value.to_string()))
+}
+
+/// JSON that does nothing to a terminal: what acts there is escaped. It stands in strings only, but for the line ends
+/// between members.
+fn inert(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match acts(c) && c != '\n' {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text
+}
+
+/// Whether a character ends a line or a cell, moves the cursor, or turns the direction of writing.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Cells without what acts: what somebody called a thing must not pass for another line of ours.
 fn plain(rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
-    let acts = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let cell = |text: String| match text.contains(acts) {
         false => text,
         true => text
@@ -125,6 +144,23 @@ pub fn rows(value: &Value, list: &str, members: &[&str]) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn atk_h14_json_is_one_line_that_acts_on_nothing_and_reads_as_before() {
+        for text in
+            ["two\nlines", "\u{1b}[2Jgone", "\u{7f}\u{9b}2J", "txt.\u{202e}exe", "\"}\u{2028}{\""]
+        {
+            let value = serde_json::json!({ text: [text] });
+            let line = inert(&value.to_string());
+            assert!(!line.contains(acts), "{line}");
+            let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+            assert_eq!(read(&line), Some(value.clone()));
+            let pretty = inert(&format!("{value:#}"));
+            assert!(!pretty.contains(|c| acts(c) && c != '\n'), "{pretty}");
+            assert_eq!(read(&pretty), Some(value));
+        }
+        assert_eq!(inert(r#"{"plain":"\u{fc}"}"#), r#"{"plain":"\u{fc}"}"#);
+    }
 
     #[test]
     fn atk_h14_a_cell_is_one_cell_whatever_it_is_called() {

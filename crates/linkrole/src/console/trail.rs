@@ -11,10 +11,12 @@ use store::Store;
 use wire::clock::{iso_seconds, parse_seconds};
 use wire::http::Response;
 use wire::native::TrailQuery;
-use wire::trail::{is_noise, native_facets, native_search};
+use wire::trail::{Search, native_search};
 
 /// Events on a page.
 const PAGE: usize = 50;
+/// Look-ups for one page; each looks at a bounded number of entries.
+const ROUNDS: usize = 4;
 
 /// An event in short.
 pub struct EventLine {
@@ -80,27 +82,23 @@ async fn look<S: Store>(
     let engine = &desk.server.engine;
     let mut from = query.before;
     let mut all = Vec::new();
-    // A page of the index may be empty and yet not the last.
-    loop {
-        let wanted = iam_search(&search, limit - all.len());
+    // Much may be looked at and little found; then the reader decides whether to go on.
+    for _ in 0..ROUNDS {
+        let wanted = Search { limit: limit - all.len(), ..search.clone() };
         let found = look_up(engine, Some(&desk.account), &wanted, from, |_, event| {
-            let wanted = !is_noise(event) && search.wants(event, native_facets);
-            wanted.then(|| event.clone())
+            search.wants(event).then(|| event.clone())
         });
         let found = found.await.map_err(|why| {
             tracing::error!(why, "the trail was not read");
             Refusal::Told(500, "ServiceFailure".to_owned(), "The trail was not read.".to_owned())
         })?;
         all.extend(found.entries);
-        match found.next {
-            Some(next) if all.len() < limit => from = Some(next),
-            next => return Ok((all, next)),
+        from = found.next;
+        if from.is_none() || all.len() >= limit {
+            break;
         }
     }
-}
-
-fn iam_search(search: &wire::trail::Search, limit: usize) -> wire::trail::Search {
-    wire::trail::Search { limit, ..search.clone() }
+    Ok((all, from))
 }
 
 #[derive(Template)]

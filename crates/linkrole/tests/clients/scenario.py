@@ -79,10 +79,9 @@ class Cloud:
 
     dialect = "alibaba"
 
-    def __init__(self, services, users=()):
+    def __init__(self, services, users=(), records_reads=False):
         self.program = program()
-        # Reads are recorded, so that the trail shows what the roles read.
-        self.server = Server("disk", "--record-reads")
+        self.server = Server("disk", *["--record-reads"] * records_reads)
         self.running = {}
         for name in services:
             self.running[name] = Process(self, name)
@@ -219,7 +218,7 @@ class Scenario:
     def __init__(self, name):
         self.told = tomllib.loads((CORPUS / f"{name}.toml").read_text())
         kind = {"alibaba": Cloud, "aws": Aws}[self.told.get("dialect", "alibaba")]
-        self.cloud = kind(self.told["services"], self.told.get("user", ()))
+        self.cloud = kind(self.told["services"], self.told.get("user", ()), self.told.get("records_reads", False))
         self.kept = {"account": self.cloud.account}
 
     def run(self, between=lambda cloud, number: None):

@@ -97,15 +97,38 @@ class Advisor(Access):
         job = iam.generate_service_last_accessed_details(Arn=arn)["JobId"]
         other = self.server.client("iam", self.server.user("other", allow("iam:*")))
         for client, wrong in ((other, job), (iam, "a" * 36), (iam, job[:-1] + ("A" if job[-1] != "A" else "B"))):
-            self.refused("NoSuchEntity", 404, f"The report with job id {wrong} cannot be found.",
+            self.refused("NoSuchEntity", 404, f"Job {wrong} does not exist.",
                          client.get_service_last_accessed_details, JobId=wrong)
-        self.refused("InvalidInput", 400, None, iam.generate_service_last_accessed_details,
-                     Arn="arn:aws:s3:::a-bucket-somewhere")
+        for unfit in ("arn:aws:s3:::a-bucket-somewhere", f"arn:aws:iam::{self.account}:root"):
+            self.refused("InvalidInput", 400, f"Invalid Entity Arn: {unfit} is not supported.",
+                         iam.generate_service_last_accessed_details, Arn=unfit)
         for missing in ("role/none", "user/none", "group/none", "policy/none"):
-            self.refused("NoSuchEntity", 404, None, iam.generate_service_last_accessed_details,
-                         Arn=f"arn:aws:iam::{self.account}:{missing}")
-        self.refused("NoSuchEntity", 404, None, iam.generate_service_last_accessed_details,
-                     Arn="arn:aws:iam::999999999999:user/" + arn.rsplit("/", 1)[1])
+            missing = f"arn:aws:iam::{self.account}:{missing}"
+            self.refused("NoSuchEntity", 404, f"ARN {missing} does not exist.",
+                         iam.generate_service_last_accessed_details, Arn=missing)
+        # Whether another account has it is not told.
+        for name in (arn.rsplit(":", 1)[1], "user/nobody", "policy/none"):
+            theirs = f"arn:aws:iam::999999999999:{name}"
+            self.refused("AccessDenied", 403, f"User: {arn} is not authorized to perform the operation on {theirs}",
+                         iam.generate_service_last_accessed_details, Arn=theirs)
+        self.refused("InvalidInput", 400, "Service namepace nosuch is either invalid or unsupported.",
+                     iam.get_service_last_accessed_details_with_entities, JobId=job, ServiceNamespace="nosuch")
+
+    def test_a_report_leaves_out_what_is_denied_or_beyond_the_boundary(self):
+        iam = self.iam
+        document = allow("s3:Get*", "ec2:Get*", "sqs:Get*", "sns:Get*")
+        document["Statement"] += [
+            {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "ec2:*", "Resource": "arn:aws:ec2:*:*:instance/i-1"},
+            {"Effect": "Deny", "Action": "sqs:GetQueueUrl", "Resource": "*"}]
+        self.server.user("bounded", document)
+        arn = iam.get_user(UserName="bounded")["User"]["Arn"]
+        self.assertEqual(sorted(self.report(arn)[1]), ["ec2", "sns", "sqs"])
+        bound = iam.create_policy(PolicyName="bound", PolicyDocument=json.dumps(allow("ec2:*", "sqs:Get*")))
+        iam.create_user(UserName="bounded2", PermissionsBoundary=bound["Policy"]["Arn"])
+        iam.put_user_policy(UserName="bounded2", PolicyName="p", PolicyDocument=json.dumps(document))
+        arn = iam.get_user(UserName="bounded2")["User"]["Arn"]
+        self.assertEqual(sorted(self.report(arn)[1]), ["ec2", "sqs"])
 
     def test_feature_33_a_linked_roles_activity_is_shown(self):
         role = self.iam.create_service_linked_role(AWSServiceName=SERVICE)["Role"]
@@ -113,7 +136,9 @@ class Advisor(Access):
         for _ in range(2):
             session = Keys.of(sts.assume_role(RoleArn=role["Arn"], RoleSessionName="shown")["Credentials"])
         self.assertTrue(self.ask(session, f"{WORD}:GetThing"))
-        read = lambda: self.iam.get_role(RoleName=ROLE)["Role"]["RoleLastUsed"]
+        # A report asks for what was used; what GetRole tells may be half a minute old.
+        read = lambda: (self.server.native(self.server.admin, "/v1/access/show", {"kind": "role", "name": ROLE}),
+                        self.iam.get_role(RoleName=ROLE)["Role"]["RoleLastUsed"])[1]
         self.assertEqual(self.until(read, bool)["Region"], "eu-test-1")
         _, told = self.report(role["Arn"])
         self.assertEqual(sorted(told), ["ec2", WORD])
@@ -137,6 +162,10 @@ class Advisor(Access):
         read = lambda: self.server.native(root, "/v1/access/show", {"kind": "root", "name": made["account"]})[1]
         told = self.until(read, lambda found: found["services"])
         self.assertEqual([service["service"] for service in told["services"]][-1], "ram", told)
+        # Of root, too, it is told what was used last.
+        newest = max(service["at"] for service in told["services"])
+        last = [s["service"] for s in told["services"] if s["at"] == newest]
+        self.assertEqual((told["last_used"]["at"], told["last_used"]["service"] in last), (newest, True), told)
         key = self.server.native(root, "/v1/access/show", {"kind": "key", "name": root.key})[1]
         self.assertEqual((key["last_used"]["region"], key["services"]), ("eu-test-1", []))
         # Nobody sees another account's.
@@ -153,15 +182,20 @@ class Killed(Access):
                    lambda found: found["AccessKeyLastUsed"]["ServiceName"] == "iam")
         role = iam.create_service_linked_role(AWSServiceName=SERVICE)["Role"]
         sts = self.server.client("sts", self.mine)
-        # Of each round some uses were stored before the kill and some were not; none is lost or counted twice.
+        shown = lambda: self.server.native(self.server.admin, "/v1/access/show", {"kind": "role", "name": ROLE})[1]
+        # Of each round some uses are stored before the kill and some are not; none is lost or counted twice.
         for round_ in range(1, 6):
+            sts.assume_role(RoleArn=role["Arn"], RoleSessionName="stored")
+            self.until(shown, lambda found: found["sessions"] == 2 * round_ - 1)
+            stored = [e for e in self.server.must("/v1/operator/trail", {"limit": 1000})["entries"]]
+            self.assertEqual(stored[0]["operation"], "AssumeRole", "that it was stored is upkeep that no view shows")
             sts.assume_role(RoleArn=role["Arn"], RoleSessionName="killed")
             self.refused("AccessDenied", 403, None, self.server.client("iam", keys).create_user, UserName="x")
             self.server.kill()
             self.server.start()
             iam, sts = self.server.client("iam"), self.server.client("sts", self.mine)
             status, told = self.server.native(self.server.admin, "/v1/access/show", {"kind": "role", "name": ROLE})
-            self.assertEqual((status, told["sessions"]), (200, round_), told)
+            self.assertEqual((status, told["sessions"]), (200, 2 * round_), told)
             used = iam.get_access_key_last_used(AccessKeyId=keys.key)["AccessKeyLastUsed"]
             self.assertEqual(used["ServiceName"], "iam", used)
         Access.iam = iam

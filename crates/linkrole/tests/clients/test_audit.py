@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BINARY, Server
+from harness import BINARY, Keys, Server
 
 
 def run(*args):
@@ -402,6 +402,32 @@ class Evidence(unittest.TestCase):
                          {("iam.amazonaws.com", "AwsApiCall")})
         records = exported("--format", "actiontrail")
         self.assertEqual([r["eventId"] for r in records], [e["id"] for e in own])
+        # An entry of two accounts is told to each as its own; the operator has it for both.
+        made = self.server.must("/v1/accounts/create", {"dialect": "aws"})
+        other = Keys(made["access_key_id"], made["secret_access_key"])
+        theirs = self.server.client("iam", other)
+        trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {
+            "AWS": self.server.client("sts").get_caller_identity()["Account"]}}]}
+        role = theirs.create_role(RoleName="shared", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        self.server.client("sts").assume_role(RoleArn=role, RoleSessionName="across")
+
+        def recipients(keys, operator=False):
+            args = ["audit", "export", "--operation", "AssumeRole", "--format", "cloudtrail"]
+            if operator:
+                done = subprocess.run([BINARY, *args], capture_output=True, text=True,
+                                      env={**self.server.env, "LINKROLE_SOCKET": self.server.socket})
+                code, out, err = done.returncode, done.stdout, done.stderr
+            else:
+                code, out, err = self.server.linkrole(*args, keys=keys)
+            self.assertEqual(code, 0, err)
+            return [json.loads(line) for line in out.splitlines()]
+
+        mine = own[0]["accounts"][0]
+        for keys, account in ((self.server.admin, mine), (other, made["account"])):
+            self.assertEqual([r["recipientAccountId"] for r in recipients(keys)], [account])
+        both = recipients(None, operator=True)
+        self.assertEqual({r["recipientAccountId"] for r in both}, {mine, made["account"]})
+        self.assertEqual(len({r["position"] for r in both}), 1, "where to go on is told in the vendors' forms, too")
         # Followed from the start: everything once, in order, also what comes later.
         env = {**self.server.env, "LINKROLE_SOCKET": self.server.socket}
         follow = subprocess.Popen([BINARY, "audit", "export", "--follow", "--operation", "CreateUser"],
@@ -413,6 +439,26 @@ class Evidence(unittest.TestCase):
         self.work(2)
         seen += [json.loads(follow.stdout.readline()) for _ in range(2)]
         self.assertEqual([e["params"]["userName"] for e in seen], ["admin", "u1", "u2", "u3", "u4", "u5"])
+        self.end()
+
+    def test_who_follows_the_trail_is_not_told_of_his_own_questions(self):
+        self.end()
+        self.server.args = ("--record-reads",)
+        self.server.start()
+        follow = subprocess.Popen([BINARY, "audit", "export", "--follow", "--reads"], stdout=subprocess.PIPE, text=True,
+                                  env={**self.server.env, "LINKROLE_SOCKET": self.server.socket})
+        self.addCleanup(follow.stdout.close)
+        self.addCleanup(follow.wait)
+        self.addCleanup(follow.kill)
+        # Somebody else's reading is told.
+        self.server.must("/v1/operator/trail", {"id": "somebody else's"})
+        told = []
+        for name in ("first", "second", "third"):
+            self.server.client("iam").create_user(UserName=name)
+            while not told or told[-1]["params"].get("userName") != name:
+                told.append(json.loads(follow.stdout.readline()))
+        reads = [e for e in told if e["operation"] == "ReadTrail"]
+        self.assertEqual([e["params"] for e in reads], [{}], "one was somebody else's, and told")
         self.end()
 
 

@@ -19,14 +19,14 @@ MANIFEST = {
         "name": "TrailExample",
         "policy_name": "TrailExampleServiceRolePolicy",
         "policy": {"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Action": ["iam:ListUsers", "trailexample:Describe*"],
-             "Resource": "*"}]},
+            {"Effect": "Allow", "Action": ["iam:ListUsers", "trailexample:Describe*",
+                                           "trailexample:PutThings"], "Resource": "*"}]},
     }],
 }
 
 
 class CloudTrail(Case):
-    args = ("--record-reads",)
+    keeps_reads = False
 
     @classmethod
     def setUpClass(cls):
@@ -104,20 +104,23 @@ class CloudTrail(Case):
         acting.list_users()
         self.refused("AccessDenied", 403, None, acting.list_groups)
         # What it does at another service, which asks linkrole whether it may.
-        for action, allowed in (("DescribeThings", True), ("DeleteThings", False)):
+        for action, allowed in (("DescribeThings", True), ("PutThings", True), ("DeleteThings", False)):
             forwarded = self.server.forwarded(mine, "trailexample", MANIFEST["hosts"][0])
             status, answer = self.server.native(self.keys, "/v1/authorize", {
                 "forwarded": forwarded, "action": f"trailexample:{action}",
                 "resource": "arn:aws:trailexample:local-1::thing/a"})
             self.assertEqual((status, answer["allowed"]), (200, allowed), answer)
         found = self.look("Username", session)
-        self.assertEqual([e["EventName"] for e in found],
-                         ["DeleteThings", "DescribeThings", "ListGroups", "ListUsers"])
-        self.assertEqual([(e["EventSource"], e["ReadOnly"], e["record"].get("errorCode"))
-                          for e in found], [
-            (PRINCIPAL, "false", "AccessDenied"), (PRINCIPAL, "true", None),
-            ("iam.amazonaws.com", "true", "AccessDenied"), ("iam.amazonaws.com", "true", None)])
-        self.assertIn(f"assumed-role/{ROLE}/{session}", found[2]["record"]["errorMessage"])
+        # What it did and what it was refused is kept; what it only read, where the server was told to.
+        told = [("DeleteThings", PRINCIPAL, "false", "AccessDenied"), ("PutThings", PRINCIPAL, "false", None),
+                ("DescribeThings", PRINCIPAL, "true", None),
+                ("ListGroups", "iam.amazonaws.com", "true", "AccessDenied"),
+                ("ListUsers", "iam.amazonaws.com", "true", None)]
+        self.assertEqual(
+            [(e["EventName"], e["EventSource"], e["ReadOnly"], e["record"].get("errorCode")) for e in found],
+            [e for e in told if self.keeps_reads or e[0] not in ("DescribeThings", "ListUsers")])
+        denied = [e for e in found if e["EventName"] == "ListGroups"][0]
+        self.assertIn(f"assumed-role/{ROLE}/{session}", denied["record"]["errorMessage"])
         for event in found:
             record = event["record"]
             self.assertEqual(event["AccessKeyId"], mine.key)
@@ -134,6 +137,10 @@ class CloudTrail(Case):
         self.assertEqual([e["EventId"] for e in self.look("AccessKeyId", mine.key)], ids)
         by_role = [e["EventId"] for e in self.look("Username", ROLE)]
         self.assertEqual([i for i in by_role if i in ids], ids)
+        # linkrole's own view shows the same without asking for reads.
+        status, trail = self.server.native(self.server.admin, "/v1/trail", {"key": mine.key})
+        self.assertEqual([e["params"].get("action", e["operation"]) for e in trail["entries"]],
+                         ["trailexample:DeleteThings", "trailexample:PutThings", "ListGroups"])
 
     def test_feature_47_looked_up_by_everything(self):
         name = "user" + secrets.token_hex(4)
@@ -165,7 +172,11 @@ class CloudTrail(Case):
         self.assertEqual([e["EventId"] for e in self.look("EventId", made["EventId"])],
                          [made["EventId"]])
         self.assertIn("CreateUser", names("ResourceType", "AWS::IAM::User"))
-        self.assertEqual(set(names("EventSource", "cloudtrail.amazonaws.com")), {"LookupEvents"})
+        self.assertEqual(set(names("EventSource", "cloudtrail.amazonaws.com")),
+                         {"LookupEvents"} if self.keeps_reads else set())
+        writes = self.look("ReadOnly", "false")
+        self.assertEqual({e["ReadOnly"] for e in writes}, {"false"})
+        self.assertIn(made["EventId"], {e["EventId"] for e in writes})
         reads = self.look("ReadOnly", "true")
         self.assertEqual({e["ReadOnly"] for e in reads}, {"true"})
         self.assertNotIn("CreateUser", {e["EventName"] for e in reads})
@@ -233,6 +244,7 @@ class CloudTrail(Case):
         self.assertTrue(may.lookup_events()["Events"])
         made = self.server.must("/v1/accounts/create", {"dialect": "aws"})
         root = Keys(made["access_key_id"], made["secret_access_key"])
+        self.server.client("iam", root).create_user(UserName="theirs")
         theirs = self.look(trail=self.server.client("cloudtrail", root))
         self.assertEqual({e["record"]["recipientAccountId"] for e in theirs}, {made["account"]})
         for keys, code in ((Keys("AKIANOBODYKNOWSTHIS0", "x" * 40), "UnrecognizedClientException"),
@@ -246,3 +258,10 @@ class CloudTrail(Case):
         self.assertEqual(code, 0, complaint)
         events = json.loads(out)["Events"]
         self.assertEqual([e["EventName"] for e in events], ["CreateServiceLinkedRole"])
+
+
+class WithReads(CloudTrail):
+    """The same, where the server was told to keep reads that are allowed."""
+
+    args = ("--record-reads",)
+    keeps_reads = True

@@ -10,7 +10,9 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.parse
 
+import alibaba
 from harness import BINARY, Case, Keys, OperatorConnection, Server, allow
 
 
@@ -143,30 +145,136 @@ class Sockets(Case):
                      self.server.client("sts", keys).get_caller_identity)
 
     def test_atk_h05_h08_h09_no_secret_anywhere(self):
-        secrets_seen = [self.server.root.secret, self.server.admin.secret]
-        token = self.server.must("/v1/services/enrol", {"service": "canary.example.com"})["token"]
-        secrets_seen.append(token)
-        keys = self.server.service({"service": "canary2.example.com", "display_name": "C",
-                                    "regions": ["r1"]})
+        # Another server than that of the other tests: it writes down all it does, and keeps reads as well.
+        os.environ["LINKROLE_LOG"] = "trace"
+        try:
+            server = Server("disk", "--record-reads")
+        finally:
+            del os.environ["LINKROLE_LOG"]
+        self.addCleanup(server.stop)
+        self.no_secret_anywhere(server)
+
+    def no_secret_anywhere(self, server):
+        made = lambda answer: [answer["secret_access_key"], *filter(None, [answer.get("session_token")])]
+        secrets_seen = [server.root.secret, server.admin.secret]
+        host, service = "canary2.local", {
+            "service": "canary2.example.com", "display_name": "C", "signing_names": ["canary"],
+            "hosts": ["canary2.local"], "regions": ["r1"],
+            "forward": {"policy": allow("iam:ListUsers")},
+            "role": [{"name": "Canary", "policy_name": "CanaryServiceRolePolicy", "policy": allow("iam:ListUsers")}]}
+        secrets_seen.append(server.must("/v1/services/enrol", {"service": "canary.example.com"})["token"])
+        keys = server.service(service)
         secrets_seen.append(keys.secret)
-        got = self.sts.get_session_token()["Credentials"]
-        secrets_seen += [got["SecretAccessKey"], got["SessionToken"]]
-        trail = json.dumps(self.server.must("/v1/operator/trail", {"limit": 1000, "reads": True}))
-        self.assertIn("GetSessionToken", trail, "positive control")
-        everything = trail.encode()
-        for folder, _, files in os.walk(self.server.data):
+        secrets_seen += made(server.must("/v1/services/new-key", {"service": service["service"]}))
+        account = server.must("/v1/accounts/create", {"dialect": "alibaba"})
+        secrets_seen += made(account)
+        iam, sts = server.client("iam"), server.client("sts")
+        user = server.user("canary")
+        secrets_seen.append(user.secret)
+        role = iam.create_service_linked_role(AWSServiceName=service["service"])["Role"]["Arn"]
+        for got in (sts.get_session_token(),
+                    server.client("sts", keys).assume_role(RoleArn=role, RoleSessionName="canary")):
+            got = got["Credentials"]
+            secrets_seen += [got["SecretAccessKey"], got["SessionToken"]]
+            self.assertIn("Users", server.client("iam", Keys.of(got)).list_users())
+        status, onward = server.native(keys, "/v1/forward-access", {
+            "forwarded": server.forwarded(server.admin, "canary", host)})
+        self.assertEqual(status, 200, onward)
+        secrets_seen += made(onward)
+        secrets_seen += self.alibaba_secrets(server, account)
+        token = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImNhbmFyeSJ9.eyJpc3MiOiJodHRwczovL2lkLmludmFsaWQifQ.Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5"
+        status, _ = server.send("/v1/services/session", json.dumps({"service": service["service"], "token": token}),
+                                {"content-type": "application/json"})
+        self.assertIn(status, (400, 403))
+        secrets_seen.append(token)
+        # A secret where a name belongs, in what does not read.
+        self.assertEqual(server.native(server.admin, "/v1/slr/create", {"nobody": "knows this"})[0], 400)
+        everything = json.dumps(server.must("/v1/operator/trail", {"limit": 1000, "reads": True})).encode()
+        for word in (b"GetSessionToken", b"AssumeRole", b"ForwardAccess", b"CreateServiceKey"):
+            self.assertIn(word, everything, "positive control")
+        for form in ("events", "cloudevents", "cloudtrail", "actiontrail"):
+            code, out, err = server.linkrole("audit", "export", "--reads", "--format", form)
+            self.assertEqual(code, 0, err)
+            everything += out.encode()
+        for shown in (["audit", "tail", "--reads"], ["slr", "list"], ["service", "list"]):
+            code, out, err = server.linkrole(*shown)
+            everything += out.encode() + err.encode()
+        for folder, _, files in os.walk(server.data):
             for name in files:
                 path = os.path.join(folder, name)
                 if name != "root-credentials" and not name.endswith(".sock"):
                     with open(path, "rb") as file:
                         everything += file.read()
-        with open(self.server.log.name, "rb") as file:
-            everything += file.read()
-        self.assertIn(self.server.admin.key.encode(), everything, "positive control")
+        with open(server.log.name, "rb") as file:
+            log = file.read()
+        self.assertIn(b'"message":"serving"', log, "positive control")
+        everything += log
+        self.assertIn(server.admin.key.encode(), everything, "positive control")
+        self.assertGreater(len(secrets_seen), 14)
         for secret in secrets_seen:
+            self.assertGreaterEqual(len(secret), 30, "it is no secret, so nothing is tested")
             for form in (secret, secret.encode().hex(), base64.b64encode(secret.encode()).decode(),
                          json.dumps(secret)[1:-1]):
                 self.assertNotIn(form.encode(), everything)
+
+    def alibaba_secrets(self, server, account):
+        """What an account of that dialect is handed: a key of a user, and a session of a role."""
+        root = Keys(account["access_key_id"], account["secret_access_key"])
+
+        def ask(keys, product, action, **more):
+            form = urllib.parse.urlencode(alibaba.signed(keys, action, alibaba.VERSIONS[product], **more))
+            status, answer = server.send("/", form, {"content-type": "application/x-www-form-urlencoded"})
+            self.assertEqual(status, 200, answer)
+            return answer
+
+        ask(root, "ram", "CreateUser", UserName="canary")
+        ask(root, "ram", "AttachPolicyToUser", UserName="canary", PolicyType="System", PolicyName="AdministratorAccess")
+        key = ask(root, "ram", "CreateAccessKey", UserName="canary")["AccessKey"]
+        mine = Keys(key["AccessKeyId"], key["AccessKeySecret"])
+        trust = {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {
+            "RAM": [f"acs:ram::{account['account']}:root"]}}]}
+        arn = ask(root, "ram", "CreateRole", RoleName="canary",
+                  AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        session = ask(mine, "sts", "AssumeRole", RoleArn=arn, RoleSessionName="canary")["Credentials"]
+        return [mine.secret, session["AccessKeySecret"], session["SecurityToken"]]
+
+    def test_atk_h14_whatever_things_are_called_each_entry_is_one_line(self):
+        odd = 'a\nb\r\n{"x": "\u202e\u2066" }\t"\\'
+        self.iam.create_role(RoleName="odd", Description="a\n\t{\"x\":1}\r", AssumeRolePolicyDocument=json.dumps({
+            "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+                                                    "Principal": {"AWS": self.account}}]}, indent=2))
+        self.refused("NoSuchEntity", 404, None, self.iam.delete_role, RoleName="nobody")
+        headers = lambda agent: {"content-type": "application/json", "user-agent": agent}
+        for agent in ('x"}{"operation":"DeleteUser', "x\\", "\u202etxt".encode().decode("latin-1")):
+            self.server.send("/v1/slr/create", json.dumps({"principal": odd}), headers(agent))
+        # A service tells action and resource as it likes.
+        keys = self.server.service({"service": "odd.example.com", "display_name": "Odd", "signing_names": ["odd"],
+                                    "hosts": ["odd.local"], "regions": ["r1"]})
+        for resource in (odd, "\x1b[2J\x7f\x9b31m", "\u2028\u2029"):
+            status, answer = self.server.native(keys, "/v1/authorize", {
+                "forwarded": self.server.forwarded(self.server.admin, "odd", "odd.local"),
+                "action": "odd:PutThing", "resource": resource})
+        entries, after = [], 0
+        while True:
+            wanted = {"after": after, "limit": 1000, "reads": True}
+            page = self.server.native(self.server.admin, "/v1/trail", wanted)[1]
+            entries += page["entries"]
+            if page["next"] is None:
+                break
+            after = page["next"]
+        self.assertIn("b\\r\\n{\\\"x\\\"", json.dumps(entries), "positive control")
+        for form in ("events", "cloudevents"):
+            code, out, err = self.server.linkrole("audit", "export", "--reads", "--format", form)
+            self.assertEqual(code, 0, err)
+            lines = out.removesuffix("\n").split("\n")
+            told = [json.loads(line) for line in lines]
+            told = told if form == "events" else [line["data"] for line in told]
+            self.assertEqual(told[:len(entries)], entries)
+            for acts in map(chr, [*range(10), *range(11, 32), *range(127, 160), 0x2028, 0x202e, 0x2066]):
+                self.assertNotIn(acts, out, hex(ord(acts)))
+        with open(self.server.log.name) as log:
+            for line in log.read().split("\n"):
+                self.assertIsInstance(json.loads(line or "{}"), dict, line)
 
     def test_modes_are_private(self):
         for name in ("master-key", "root-credentials", "linkrole.redb", "operator.sock"):

@@ -124,8 +124,9 @@ class OfDev(AlibabaCase):
                          ram.list_roles(ram_models.ListRolesRequest()).body.roles.role]
         self.assertIn(role, names)
         event = self.ask("trail", "LookupEvents", **{
-            "LookupAttribute.1.Key": "User", "LookupAttribute.1.Value": role})["Events"][0]
-        self.assertEqual(event["additionalEventData"], {"Scheme": "https"})
+            "LookupAttribute.1.Key": "EventName", "LookupAttribute.1.Value": "AssumeRole",
+            "LookupAttribute.2.Key": "ResourceName", "LookupAttribute.2.Value": role})["Events"][0]
+        self.assertEqual(event["additionalEventData"]["Scheme"], "https")
 
 
 class OfFiles(unittest.TestCase):

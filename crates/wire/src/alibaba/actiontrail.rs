@@ -7,8 +7,8 @@ use super::fault::Fault;
 use super::params::Params;
 use crate::clock::{iso_seconds, parse_seconds};
 use crate::trail::{
-    Attribute, Facet, Put, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
-    yes_or_no,
+    Attribute, Facet, LISTS, Put, Search, View, asked_action, is_read, own_name, task_handle,
+    vendors_name, yes_or_no,
 };
 use iam::audit::Event;
 use iam::operations::{Family, Operation};
@@ -17,6 +17,7 @@ use policy::Dialect;
 use policy::name::{self, Entity};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// How far back a look-up reaches, in milliseconds.
 const HISTORY_MS: i64 = 90 * 86_400_000;
@@ -26,6 +27,10 @@ const DEFAULT_MS: i64 = 7 * 86_400_000;
 const PAGE: (u32, u32) = (20, 50);
 /// What the vendor calls the service at which people sign in.
 const SIGN_IN: &str = "AasCustomer";
+/// The business that an account belongs to. ours: nothing public tells what it stands for
+const CALLER_BID: &str = "26842";
+/// What stands in the place of a secret.
+const MASKED: &str = "******";
 /// Conditions of one look-up.
 const ATTRIBUTES: usize = 2;
 
@@ -75,6 +80,7 @@ pub(super) fn lookup(p: Params<'_>, now_ms: i64) -> Result<Lookup, Fault> {
     };
     let limit = p.number("MaxResults", 0, PAGE.1)?.filter(|n| *n > 0).unwrap_or(PAGE.0);
     let search = Search {
+        view: View::ActionTrail,
         start_ms,
         // A second is over when the next begins.
         end_ms: end_ms.saturating_add(999),
@@ -132,8 +138,7 @@ impl Lookup {
     /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
     pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
         // Most of what is looked through is not wanted: only what is gets written out.
-        let wanted = !is_upkeep(event) && self.search.wants(event, facets);
-        wanted.then(|| self::event(account, event))
+        self.search.wants(event).then(|| self::event(account, event))
     }
 }
 
@@ -201,8 +206,9 @@ fn of_service(resource: &str) -> Option<(String, String)> {
 /// An event in the vendor's shape. [src: ALIBABA.md 14.2]
 pub fn event(account: &AccountId, event: &Event) -> Value {
     let Called { service, version, name, host } = called(event);
+    let called_name = name.to_owned();
     let mut parameters: Map<String, Value> =
-        event.params.iter().map(|(name, value)| (parameter(name), json!(value))).collect();
+        event.params.iter().map(|(name, text)| parameter(&called_name, name, text)).collect();
     parameters.insert("RequestId".to_owned(), json!(event.request_id.to_ascii_uppercase()));
     parameters.insert("AcsProduct".to_owned(), json!(service));
     parameters.insert("AcsHost".to_owned(), json!(host));
@@ -211,13 +217,14 @@ pub fn event(account: &AccountId, event: &Event) -> Value {
     if event.actor.kind == "AssumedRole" {
         let principal = user_name(event).replacen(':', "/", 1);
         parameters.insert("stsTokenPrincipalName".to_owned(), json!(principal));
+        // ours: nothing public tells whose id it is
+        parameters.insert("stsTokenPlayerUid".to_owned(), json!(event.actor.role_id));
     }
-    let resources = named(event);
-    let mut referenced: Map<String, Value> = Map::new();
-    for (kind, name) in &resources {
-        let names = referenced.entry(kind.clone()).or_insert_with(|| json!([]));
-        if let Value::Array(names) = names {
-            names.push(json!(name));
+    let mut referenced: Referenced = Vec::new();
+    for (kind, name) in named(event) {
+        match referenced.iter_mut().find(|(of, _)| *of == kind) {
+            Some((_, names)) => names.push(name),
+            None => referenced.push((kind, vec![name])),
         }
     }
     let mut all = json!({
@@ -241,9 +248,9 @@ pub fn event(account: &AccountId, event: &Event) -> Value {
         "requestParameterJson": Value::Object(parameters.clone()).to_string(),
         "requestParameters": parameters,
         "responseElements": response(event),
-        "resourceType": joined(&resources, |(kind, _)| kind),
-        "resourceName": joined(&resources, |(_, name)| name),
-        "referencedResources": referenced,
+        "resourceType": joined(&referenced, |kind, _| kind.to_owned()),
+        "resourceName": joined(&referenced, |_, names| names.join(",")),
+        "referencedResources": referenced.iter().cloned().collect::<BTreeMap<_, _>>(),
         "additionalEventData": additional(event),
         "eventAttributes": {},
         "userIdentity": identity(event),
@@ -260,10 +267,13 @@ pub fn event(account: &AccountId, event: &Event) -> Value {
 fn additional(event: &Event) -> Value {
     let scheme = if event.tls { "https" } else { "http" };
     match vendors_name(event) {
-        Some(Operation::ConsoleLogin) => {
-            json!({"Scheme": scheme, "loginAccount": user_name(event), "isMFAChecked": "false"})
-        }
-        _ => json!({ "Scheme": scheme }),
+        Some(Operation::ConsoleLogin) => json!({
+            "Scheme": scheme,
+            "CallerBid": CALLER_BID,
+            "loginAccount": user_name(event),
+            "isMFAChecked": "false",
+        }),
+        _ => json!({ "Scheme": scheme, "CallerBid": CALLER_BID }),
     }
 }
 
@@ -332,21 +342,76 @@ fn read_or_write(event: &Event) -> &'static str {
     if is_read(event) { "Read" } else { "Write" }
 }
 
-/// Names or types: `;` stands between the types.
-fn joined(resources: &[(String, String)], part: impl Fn(&(String, String)) -> &String) -> String {
-    resources.iter().map(|pair| part(pair).as_str()).collect::<Vec<_>>().join(";")
+/// Resources by their types, both in the order in which they were named.
+type Referenced = Vec<(String, Vec<String>)>;
+
+/// Names or types: `;` stands between the types, `,` within one.
+fn joined(resources: &Referenced, part: impl Fn(&str, &[String]) -> String) -> String {
+    resources.iter().map(|(kind, names)| part(kind, names)).collect::<Vec<_>>().join(";")
 }
 
+/// What was answered, in the members that the vendor has, as far as the trail knows them; secrets are masked.
 fn response(event: &Event) -> Value {
-    let members = event.response.iter().map(|(name, value)| (parameter(name), json!(value)));
-    let mut all: Map<String, Value> = members.collect();
+    let mut all: Map<String, Value> = Map::new();
     all.insert("RequestId".to_owned(), json!(event.request_id.to_ascii_uppercase()));
+    let get = |name: &str| event.response.get(name);
+    let first = event.resources.first().map(|touched| touched.resource.as_str());
+    let name = first.and_then(name::parse_entity).map(|entity| own_name(&entity).to_owned());
+    if let Some(key) = get("accessKeyId") {
+        let ends = get("expirationMs").and_then(|text| text.parse().ok()).map(iso_seconds);
+        let (member, mut given) = match &ends {
+            Some(ends) => ("Credentials", json!({ "Expiration": ends, "SecurityToken": MASKED })),
+            None => ("AccessKey", json!({ "Status": "Active" })),
+        };
+        if let Value::Object(given) = &mut given {
+            given.insert("AccessKeyId".to_owned(), json!(key));
+            given.insert("AccessKeySecret".to_owned(), json!(MASKED));
+        }
+        all.insert(member.to_owned(), given);
+    }
+    if let Some((id, session)) =
+        get("assumedRoleId").and_then(|id| Some((id, id.split_once(':')?.1)))
+    {
+        let arn = match first.and_then(name::parse_entity) {
+            Some(Entity::Role { account, name, .. }) => {
+                Some(name::assumed_role(Dialect::Alibaba, &account, &name, session))
+            }
+            _ => None,
+        };
+        all.insert("AssumedRoleUser".to_owned(), json!({ "AssumedRoleId": id, "Arn": arn }));
+    }
+    for (id, member) in [("roleId", "Role"), ("userId", "User"), ("groupId", "Group")] {
+        if let Some(value) = get(id) {
+            let names = format!("{member}Name");
+            all.insert(member.to_owned(), json!({ names: name, capital(id): value, "Arn": first }));
+        }
+    }
+    if get("policyId").is_some() {
+        all.insert("Policy".to_owned(), json!({ "PolicyName": name, "PolicyType": "Custom" }));
+    }
+    if let Some(task) = get("deletionTaskId") {
+        all.insert("DeletionTaskId".to_owned(), json!(task_handle(event, task)));
+    }
     Value::Object(all)
 }
 
-/// `roleName` as `RoleName`.
-fn parameter(name: &str) -> String {
-    if name == "aWSServiceName" { "ServiceName".to_owned() } else { capital(name) }
+/// An argument under the name that the vendor has for it.
+fn parameter(operation: &str, name: &str, text: &str) -> (String, Value) {
+    let shown = match (operation, name) {
+        (_, "aWSServiceName") => "ServiceName".to_owned(),
+        (_, "accessKeyId") => "UserAccessKeyId".to_owned(),
+        // What is changed has a name of its own there.
+        ("UpdateRole", "assumeRolePolicyDocument" | "policyDocument") => {
+            "NewAssumeRolePolicyDocument".to_owned()
+        }
+        ("UpdateRole", "description" | "maxSessionDuration") => format!("New{}", capital(name)),
+        ("UpdatePolicyDescription", "description") => "NewDescription".to_owned(),
+        (_, "tags") => "Tag".to_owned(),
+        (_, "tagKeys") => "TagKey".to_owned(),
+        _ => capital(name),
+    };
+    let list = LISTS.contains(&name).then(|| serde_json::from_str(text).ok()).flatten();
+    (shown, list.unwrap_or_else(|| json!(text)))
 }
 
 fn capital(name: &str) -> String {

@@ -223,6 +223,15 @@ pub fn fault(operation: Operation, error: &Error) -> Fault {
         Error::Taken { what, name } => {
             Fault::new("EntityAlreadyExists", 409, format!("The {what} {name} is taken."))
         }
+        // No interface of this dialect has reports.
+        Error::ReportDenied(..) => {
+            Fault::new("NoPermission", 403, "You are not authorized to do this action.")
+        }
+        // The edge has the words at hand; these are for who calls past it.
+        Error::Refused(refusal) if refusal.denied => {
+            Fault::new("NoPermission", 403, refusal.message.clone())
+        }
+        Error::Refused(refusal) => Fault::new("InvalidParameter", 400, refusal.message.clone()),
         Error::Stale(message) => Fault::new("ConcurrentCallNotSupported", 409, message.clone()),
         Error::Internal(_) => Fault::internal(),
     }
@@ -281,6 +290,7 @@ fn missing(entity: &Entity) -> Fault {
         Entity::OidcProvider(_) => ("OIDCProvider", "The OIDC provider does not exist."),
         Entity::Alias(_) => ("AccountAlias", "The account alias does not exist."),
         Entity::Ceiling(_) => ("ServiceCeiling", "The ceiling does not exist."),
+        Entity::Reported(_) => ("Entity", "The entity does not exist."),
         Entity::AccessReport(_) => ("AccessReport", "The access report does not exist."),
         Entity::DeletionTask => {
             ("ServiceLinkedRole.DeletionTask", "The deletion task for the given ID does not exist.")

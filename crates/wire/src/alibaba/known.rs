@@ -1,6 +1,8 @@
 //! The names of the operations of this dialect: those that are done, and facts about the rest.
 
 use super::Product;
+use iam::operations::Operation;
+use policy::Dialect;
 
 /// What is done of each product, sorted.
 pub const DONE: &[(Product, &[&str])] = &[
@@ -127,9 +129,31 @@ pub fn find(product: Product, action: &str) -> Option<&'static str> {
     names.binary_search(&action).ok().and_then(|at| names.get(at)).copied()
 }
 
+/// The row of the operation table that an operation of this dialect belongs to: of one that is several there,
+/// like `TagResources`, the first.
+pub fn operation(action: &str) -> Option<Operation> {
+    let table = match action {
+        "AttachPolicy" => return Some(Operation::AttachRolePolicy),
+        "DetachPolicy" => return Some(Operation::DetachRolePolicy),
+        "AssumeRoleWithOIDC" => return Some(Operation::AssumeRole),
+        _ => Operation::ALL,
+    };
+    let of_this_name = |o: &&Operation| o.name(Dialect::Alibaba) == action;
+    Operation::named(action).or_else(|| table.iter().find(of_this_name).copied())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_operation_that_is_done_is_in_the_table() {
+        for (product, names) in DONE {
+            for name in *names {
+                assert!(operation(name).is_some(), "{product:?} {name}");
+            }
+        }
+    }
 
     #[test]
     fn every_product_is_sorted_and_found() {

@@ -19,6 +19,7 @@ use fault::Fault;
 use iam::caller::WebToken;
 use iam::command::Command;
 use iam::error::Error;
+use iam::operations::Operation;
 use iam::output::Output;
 use iam::text::{AccountAlias, AccountId};
 use params::Params;
@@ -185,6 +186,11 @@ impl Asked {
     /// Errors: the vendor's own for parameters that do not fit.
     pub fn command(&self, home: Option<&Home>) -> Result<Command, Fault> {
         decode::command(self.product, self.action, home, Params(&self.parameters))
+    }
+
+    /// The operation that is asked for, whether or not its parameters read.
+    pub fn operation(&self) -> Option<Operation> {
+        known::operation(self.action)
     }
 
     /// What the trail is asked, where it is.

@@ -6,8 +6,8 @@ use super::fault::Fault;
 use crate::clock::{iso_seconds, long_date};
 use crate::http::{Request, Response};
 use crate::trail::{
-    Attribute, Facet, Put, Search, asked_action, is_read, is_upkeep, own_name, vendors_name,
-    yes_or_no,
+    Attribute, Facet, LISTS, Put, Search, View, asked_action, is_read, own_name, task_handle,
+    vendors_name, yes_or_no,
 };
 use iam::audit::Event;
 use iam::command::Command;
@@ -112,6 +112,7 @@ pub fn lookup(request: &Request, now_ms: i64) -> Result<Lookup, Fault> {
     }
     let facets = input.lookup_attributes.iter().map(facet).collect::<Result<Vec<_>, _>>()?;
     let search = Search {
+        view: View::CloudTrail,
         start_ms: start.unwrap_or(i64::MIN).max(now_ms.saturating_sub(HISTORY_MS)),
         // What is asked for by the second means the whole of it.
         end_ms: end.unwrap_or(i64::MAX).saturating_add(999),
@@ -148,8 +149,7 @@ fn facet(wanted: &Wanted) -> Result<Facet, Fault> {
 impl Lookup {
     /// The event in the vendor's shape for the account that looks, if it is one that is wanted.
     pub fn shown(&self, account: &AccountId, event: &Event) -> Option<Value> {
-        let wanted = !is_upkeep(event) && self.search.wants(event, facets);
-        wanted.then(|| listed(account, event))
+        self.search.wants(event).then(|| listed(account, event))
     }
 }
 
@@ -306,6 +306,8 @@ fn exception(code: &str) -> &str {
         "PolicyNotAttachable" => "PolicyNotAttachableException",
         "ServiceFailure" => "ServiceFailureException",
         "ValidationError" => "ValidationException",
+        "PackedPolicyTooLarge" => "PackedPolicyTooLargeException",
+        "ConcurrentModification" => "ConcurrentModificationException",
         other => other,
     }
 }
@@ -465,7 +467,7 @@ fn identity(event: &Event) -> Value {
     Value::Object(all)
 }
 
-/// What was asked for; numbers and yes or no as such.
+/// What was asked for; lists, numbers and yes or no as such.
 fn parameters(event: &Event) -> Value {
     if event.params.is_empty() {
         return Value::Null;
@@ -474,6 +476,7 @@ fn parameters(event: &Event) -> Value {
         let plain = match name.as_str() {
             "durationSeconds" | "maxSessionDuration" => text.parse::<u64>().ok().map(Value::from),
             "setAsDefault" => text.parse::<bool>().ok().map(Value::from),
+            name if LISTS.contains(&name) => serde_json::from_str(text).ok(),
             _ => None,
         };
         (name.clone(), plain.unwrap_or_else(|| json!(text)))
@@ -502,6 +505,9 @@ fn response(event: &Event) -> Value {
                 .insert("assumedRoleUser".to_owned(), json!({ "assumedRoleId": id, "arn": arn }));
         }
         return all;
+    }
+    if let Some(task) = get("deletionTaskId") {
+        return json!({ "deletionTaskId": task_handle(event, task) });
     }
     let first = event.resources.first().map(|touched| touched.resource.as_str());
     let entity = first.and_then(name::parse_entity);

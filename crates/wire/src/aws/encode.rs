@@ -1,6 +1,6 @@
 //! From an answer to the vendor's XML.
 
-use crate::clock::iso_seconds;
+use crate::clock::{iso_millis, iso_seconds};
 use crate::http::percent_encode;
 use crate::xml::Xml;
 use iam::operations::Operation;
@@ -153,7 +153,7 @@ pub fn result(x: &mut Xml, operation: Operation, output: &Output) -> bool {
                     x.text("Id", who.id.as_str());
                     x.text("Path", who.path.as_str());
                 });
-                x.some("LastAuthenticated", at_ms.map(iso_seconds).as_deref());
+                x.some("LastAuthenticated", at_ms.map(iso_millis).as_deref());
             });
             paging(x, entities.next.as_deref());
         }
@@ -410,7 +410,7 @@ fn status(status: KeyStatus) -> &'static str {
 
 /// A report is done as soon as it is asked for.
 fn report_head(x: &mut Xml, at_s: u32) {
-    let at = iso_seconds(i64::from(at_s) * 1_000);
+    let at = iso_millis(i64::from(at_s) * 1_000);
     x.text("JobStatus", "COMPLETED");
     x.text("JobCreationDate", &at);
     x.text("JobCompletionDate", &at);
@@ -419,7 +419,7 @@ fn report_head(x: &mut Xml, at_s: u32) {
 fn service_access(x: &mut Xml, item: &ServiceAccess, with_actions: bool) {
     x.text("ServiceName", &item.display_name);
     if let Some((entity, seen)) = &item.last {
-        x.text("LastAuthenticated", &iso_seconds(seen.at_ms));
+        x.text("LastAuthenticated", &iso_millis(seen.at_ms));
         x.text("LastAuthenticatedEntity", entity);
         x.some("LastAuthenticatedRegion", Some(seen.region.as_str()).filter(|r| !r.is_empty()));
     }
@@ -430,7 +430,7 @@ fn service_access(x: &mut Xml, item: &ServiceAccess, with_actions: bool) {
         x.list("TrackedActionsLastAccessed", &actions, |x, (action, (entity, seen))| {
             x.text("ActionName", action.as_str());
             x.text("LastAccessedEntity", entity);
-            x.text("LastAccessedTime", &iso_seconds(seen.at_ms));
+            x.text("LastAccessedTime", &iso_millis(seen.at_ms));
             x.some("LastAccessedRegion", Some(seen.region.as_str()).filter(|r| !r.is_empty()));
         });
     }

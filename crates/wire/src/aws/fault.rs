@@ -42,6 +42,11 @@ impl From<crate::sign_v4::Fault> for Fault {
 pub fn fault(error: &Error) -> Fault {
     match error {
         Error::AccessDenied(denial) => Fault::new("AccessDenied", 403, denied(denial)),
+        Error::ReportDenied(caller, arn) => Fault::new(
+            "AccessDenied",
+            403,
+            format!("User: {caller} is not authorized to perform the operation on {arn}"),
+        ),
         Error::AssumeRoleDenied(denial) | Error::NoRoleToAssume(denial) => {
             Fault::new("AccessDenied", 403, base(denial))
         }
@@ -194,7 +199,15 @@ pub fn fault(error: &Error) -> Fault {
             409,
             format!("The {what} {name} belongs to a registered service; choose another."),
         ),
+        Error::Invalid { field: "ServiceNamespace", message } => {
+            Fault::new("InvalidInput", 400, message.clone())
+        }
         Error::Invalid { message, .. } => Fault::new("ValidationError", 400, message.clone()),
+        // The edge has the words at hand; these are for who calls past it.
+        Error::Refused(refusal) if refusal.denied => {
+            Fault::new("AccessDenied", 403, refusal.message.clone())
+        }
+        Error::Refused(refusal) => Fault::new("ValidationError", 400, refusal.message.clone()),
         Error::Stale(message) => Fault::new("ConcurrentModification", 409, message.clone()),
         Error::Internal(_) => Fault::internal(),
     }
@@ -255,7 +268,8 @@ fn missing(entity: &Entity) -> String {
         Entity::InstanceProfile(name) => format!("Instance Profile {name} cannot be found."),
         Entity::Boundary(name) => format!("{name} has no permissions boundary."),
         Entity::NotServiceLinked(name) => format!("{name} exists but is not a service role."),
-        Entity::AccessReport(id) => format!("The report with job id {id} cannot be found."),
+        Entity::AccessReport(id) => format!("Job {id} does not exist."),
+        Entity::Reported(arn) => format!("ARN {arn} does not exist."),
         Entity::DeletionTask => "Cannot find deletion status for given id.".to_owned(),
         Entity::Service(name) => format!("No service {name} is registered."),
         Entity::Account(id) => format!("The account {id} cannot be found."),

@@ -290,8 +290,7 @@ impl<'a> Params<'a> {
         let text = self.required_text(name, 20, 2_048)?;
         let found = parse_reported(&text);
         if found.is_none() {
-            let message =
-                format!("Invalid ARN {text}: expected that of a user, group, role or policy.");
+            let message = format!("Invalid Entity Arn: {text} is not supported.");
             self.refuse(Fault::new("InvalidInput", 400, message));
         }
         found
@@ -432,7 +431,7 @@ fn parse_reported(text: &str) -> Option<ReportTarget> {
         }
         _ => return None,
     };
-    Some(ReportTarget { account: AccountId::parse(&account).ok()?, of })
+    Some(ReportTarget { text: text.to_owned(), account: AccountId::parse(&account).ok()?, of })
 }
 
 fn constraint(violation: Violation) -> String {

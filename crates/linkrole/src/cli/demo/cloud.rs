@@ -58,8 +58,8 @@ impl Cloud {
         let listed: BTreeMap<String, Listed> =
             toml::from_str(SERVICES).map_err(|e| format!("services.toml: {e}"))?;
         let example = program("cloud")?;
-        // Reads are recorded, so that the trail shows what the roles read.
-        let mut stage = Stage::start(&["--record-reads"]).await?;
+        let args: &[&str] = if scenario.records_reads { &["--record-reads"] } else { &[] };
+        let mut stage = Stage::start(args).await?;
         let mut addresses = BTreeMap::new();
         for name in &scenario.services {
             let entry = listed.get(name).ok_or_else(|| format!("no service `{name}` is listed"))?;

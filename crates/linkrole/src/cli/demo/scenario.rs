@@ -42,6 +42,9 @@ pub struct Scenario {
     /// Whose account it plays in.
     #[serde(default = "alibaba")]
     pub dialect: Dialect,
+    /// Whether the trail keeps reads that were allowed: what a role only read is not in it otherwise.
+    #[serde(default)]
+    pub records_reads: bool,
     /// The services that run, in the order in which they start.
     pub services: Vec<String>,
     /// The users that are there from the start.
