@@ -4,7 +4,8 @@
 //! batch at a time with one sync, publishes the state after it, and only then answers. While a batch
 //! is on its way to the disk the next is gathered, on a state that nobody else sees. So no answer
 //! precedes its durability, nobody sees what may yet be lost, and the processor does not wait for the
-//! disk. When it is busy, batches go with a gap between them, so that a fast disk does not make them small. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
+//! disk. When it is busy, batches go with a gap between them, so that a fast disk does not make them small.
+//! Is a batch not stored, those behind it are not stored either: the store takes nothing more.
 
 use crate::engine::{Engine, Job, entry, of_system, row_changes};
 use iam::access::{Noted, Part};
@@ -163,7 +164,7 @@ impl<S: Store> Runner<S> {
     }
 
     /// Works until it is told to stop. What waits is run first; then the batch goes, as soon as the
-    /// one before it is stored.
+    /// one before it is stored, and when it is busy no sooner than after the gap.
     async fn work(&mut self) {
         let mut rest = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         let mut may_go = true;
