@@ -4,8 +4,7 @@
 //! batch at a time with one sync, publishes the state after it, and only then answers. While a batch
 //! is on its way to the disk the next is gathered, on a state that nobody else sees. So no answer
 //! precedes its durability, nobody sees what may yet be lost, and the processor does not wait for the
-//! disk. When it is busy, batches go with a gap between them, so that a fast disk does not make them small.
-//! Is a batch not stored, those behind it are not stored either: the store takes nothing more.
+//! disk. Is a batch not stored, those behind it are not stored either: the store takes nothing more.
 
 use crate::engine::{Engine, Job, entry, of_system, row_changes};
 use iam::access::{Noted, Part};
@@ -18,17 +17,11 @@ use iam::rows::{Change, Row};
 use iam::state::State;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 use store::{Entry, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Calls that one commit carries.
 const BATCH: usize = 512;
-/// Calls in a batch that show that more come than there are commits for.
-const BUSY: usize = 8;
-/// Between two batches when it is busy. A disk that is faster than this would else be given many small batches, each
-/// of which costs the processor what a large one costs.
-const GAP: Duration = Duration::from_millis(1);
 /// Rows of uses that one commit carries, or a few more: calls that wait for it are not to notice.
 const USES: usize = 500;
 
@@ -61,7 +54,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 
 /// Runs work on the thread that calls, whatever it waits for; answers whether it could.
 pub fn on_this_thread(work: impl Future<Output = ()>) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.map(|runtime| runtime.block_on(work)).is_ok()
 }
 
@@ -164,30 +157,47 @@ impl<S: Store> Runner<S> {
     }
 
     /// Works until it is told to stop. What waits is run first; then the batch goes, as soon as the
-    /// one before it is stored, and when it is busy no sooner than after the gap.
+    /// one before it is stored.
     async fn work(&mut self) {
-        let mut rest = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
-        let mut may_go = true;
         loop {
             let free = self.free.clone();
-            let has_room = self.batch.entries.len() < BATCH;
             tokio::select! {
                 biased;
-                job = self.jobs.recv(), if has_room => match job {
+                job = self.jobs.recv(), if self.has_room() => match job {
                     None | Some(Job::Stop) => break,
                     Some(job) => self.take_job(job),
                 },
-                () = rest.as_mut(), if !may_go => may_go = true,
-                Ok(place) = free.acquire_owned(), if !self.batch.is_empty() && (may_go || !has_room) => {
-                    may_go = self.batch.replies.len() < BUSY;
-                    rest.as_mut().reset(tokio::time::Instant::now() + GAP);
+                Ok(place) = free.acquire_owned(), if !self.batch.is_empty() => {
+                    let goes_on = self.take_late_ones();
                     self.send(place);
+                    if !goes_on {
+                        return;
+                    }
                 }
             }
         }
         if let Ok(place) = self.free.clone().acquire_owned().await {
             self.send(place);
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.batch.entries.len() < BATCH
+    }
+
+    /// A moment before a batch goes: who has a call for it and waits for a processor gets this one first. With a free
+    /// processor it is no moment at all. False if it was told to stop.
+    fn take_late_ones(&mut self) -> bool {
+        std::thread::yield_now();
+        while self.has_room()
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            if matches!(job, Job::Stop) {
+                return false;
+            }
+            self.take_job(job);
+        }
+        true
     }
 
     fn send(&mut self, place: OwnedSemaphorePermit) {
