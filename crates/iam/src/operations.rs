@@ -2,6 +2,8 @@
 //! authorization and the trail read it, and the generated inventory tests walk it.
 
 use policy::Dialect;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// How an operation touches the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +128,10 @@ macro_rules! operations {
 
             /// The operation of this exact name.
             pub fn named(name: &str) -> Option<Self> {
-                match name { $(stringify!($name) => Some(Self::$name),)* _ => None }
+                // Every request and every entry of the trail asks.
+                static BY_NAME: LazyLock<BTreeMap<&str, Operation>> =
+                    LazyLock::new(|| Operation::ALL.iter().map(|o| (o.facts().name, *o)).collect());
+                BY_NAME.get(name).copied()
             }
         }
     };

@@ -17,18 +17,24 @@ const READS: usize = 8;
 /// What an entry is found by in the index. `audit verify` works it out anew, so what is made of an event here belongs to the
 /// format of the store.
 pub fn terms(event: &Event) -> Vec<Term> {
-    let mut terms = Vec::with_capacity(32);
+    let mut terms = Vec::with_capacity(48);
     let mut small = Vec::with_capacity(128);
     facets(event, &mut |view, attribute, value| {
-        small.clear();
-        small.extend_from_slice(value.as_bytes());
-        if attribute.ignores_case() {
-            small.make_ascii_lowercase();
+        let kind = attribute.kind(view);
+        let term = match attribute.ignores_case() {
+            true => {
+                small.clear();
+                small.extend_from_slice(value.as_bytes());
+                small.make_ascii_lowercase();
+                Term::of(kind, &small)
+            }
+            false => Term::of(kind, value),
+        };
+        // Not in order: entries one after the other then have much in common, and take less room.
+        if !terms.contains(&term) {
+            terms.push(term);
         }
-        terms.push(Term::of(attribute.kind(view), &small));
     });
-    terms.sort_unstable();
-    terms.dedup();
     terms
 }
 

@@ -173,7 +173,14 @@ impl Search {
 /// All that an event can be found by, view by view; some of it more than once.
 pub fn facets(event: &Event, put: &mut dyn FnMut(View, Attribute, &str)) {
     for view in [View::Native, View::CloudTrail, View::ActionTrail] {
-        view.facets(event, &mut |attribute, value| put(view, attribute, value));
+        view.facets(event, &mut |attribute, value| {
+            // linkrole's own view, which comes first, has said it for all.
+            let is_said =
+                view != View::Native && matches!(attribute, Attribute::Id | Attribute::Key);
+            if !is_said {
+                put(view, attribute, value);
+            }
+        });
     }
 }
 

@@ -155,19 +155,20 @@ impl Lookup {
 
 /// What CloudTrail finds an event by. The name of a role finds what its sessions did, too: that is ours.
 pub fn facets(event: &Event, put: Put<'_>) {
+    let operation = vendors_name(event);
     put(Attribute::Id, &event.id);
-    put(Attribute::Name, event_name(event));
-    put(Attribute::Source, source(event));
+    put(Attribute::Name, event_name(event, operation));
+    put(Attribute::Source, source(event, operation));
     put(Attribute::ReadOnly, yes_or_no(reads(event)));
     user_name(event).into_iter().for_each(|user| put(Attribute::User, user));
     if let (Some(role), "AssumedRole") = (&event.actor.user_name, event.actor.kind.as_str()) {
         put(Attribute::User, role);
     }
     event.actor.key.iter().for_each(|key| put(Attribute::Key, key));
-    for (kind, name) in named(event) {
+    each_named(event, &mut |kind, name| {
         kind.into_iter().for_each(|kind| put(Attribute::ResourceType, kind));
-        put(Attribute::ResourceName, &name);
-    }
+        put(Attribute::ResourceName, name);
+    });
 }
 
 /// The answer to a look-up.
@@ -222,6 +223,7 @@ fn respond(status: u16, body: &Value, id: &str) -> Response {
 
 /// An event as a look-up lists it.
 fn listed(account: &AccountId, event: &Event) -> Value {
+    let operation = vendors_name(event);
     let resources: Vec<Value> = named(event)
         .into_iter()
         .map(|(kind, name)| match kind {
@@ -231,10 +233,10 @@ fn listed(account: &AccountId, event: &Event) -> Value {
         .collect();
     let mut all = json!({
         "EventId": event.id,
-        "EventName": event_name(event),
+        "EventName": event_name(event, operation),
         "ReadOnly": yes_or_no(reads(event)),
         "EventTime": event.at_ms.div_euclid(1_000),
-        "EventSource": source(event),
+        "EventSource": source(event, operation),
         "Resources": resources,
         "CloudTrailEvent": record(account, event).to_string(),
     });
@@ -248,14 +250,14 @@ fn listed(account: &AccountId, event: &Event) -> Value {
 
 /// An event as CloudTrail records it. [src: AWS.md 8.1]
 pub fn record(account: &AccountId, event: &Event) -> Value {
-    let through = acts_for_service(event);
+    let (through, operation) = (acts_for_service(event), vendors_name(event));
     let from = |own: &str| through.map_or_else(|| own.to_owned(), str::to_owned);
     let mut all = json!({
         "eventVersion": EVENT_VERSION,
         "userIdentity": identity(event),
         "eventTime": iso_seconds(event.at_ms),
-        "eventSource": source(event),
-        "eventName": event_name(event),
+        "eventSource": source(event, operation),
+        "eventName": event_name(event, operation),
         "awsRegion": region(event),
         "sourceIPAddress": from(&event.source_ip),
         "userAgent": from(&event.user_agent),
@@ -312,23 +314,22 @@ fn exception(code: &str) -> &str {
     }
 }
 
-fn event_name(event: &Event) -> &str {
+fn event_name(event: &Event, operation: Option<Operation>) -> &str {
     match asked_action(event) {
         Some((_, name)) => name,
-        None => vendors_name(event).map_or(&event.operation, |o| o.name(Dialect::Aws)),
+        None => operation.map_or(&event.operation, |o| o.name(Dialect::Aws)),
     }
 }
 
 /// The service that was called, by its principal.
-fn source(event: &Event) -> &str {
+fn source(event: &Event, operation: Option<Operation>) -> &str {
     if let Some(service) = &event.asked_by {
         return service;
     }
     if is_sign_in(event) {
         return "signin.amazonaws.com";
     }
-    let family = vendors_name(event).map(|operation| operation.facts().family);
-    match family {
+    match operation.map(|operation| operation.facts().family) {
         Some(Family::Iam) => "iam.amazonaws.com",
         Some(Family::Sts) => "sts.amazonaws.com",
         Some(Family::Trail) => "cloudtrail.amazonaws.com",
@@ -387,20 +388,26 @@ const KEY: &str = "AWS::IAM::AccessKey";
 /// Kinds and names of what an event was about: each under every form that is known. Of what only
 /// read there are none. [src: AWS.md 8.1]
 fn named(event: &Event) -> Vec<(Option<&'static str>, String)> {
-    let mut all = Vec::new();
+    let mut all: Vec<(Option<&'static str>, String)> = Vec::new();
+    each_named(event, &mut |kind, name| {
+        if !all.iter().any(|(of, known)| *of == kind && known == name) {
+            all.push((kind, name.to_owned()));
+        }
+    });
+    all
+}
+
+/// As [`named`], some of it more than once.
+fn each_named(event: &Event, put: &mut dyn FnMut(Option<&'static str>, &str)) {
     if event.asked_by.is_some() {
         let resource = event.params.get("resource").filter(|resource| *resource != "*");
-        all.extend(resource.map(|resource| (None, resource.clone())));
-        return all;
+        resource.into_iter().for_each(|resource| put(None, resource));
+        return;
     }
     if event.read_only {
-        return all;
+        return;
     }
-    let mut put = |kind, name: &str| {
-        if !all.contains(&(Some(kind), name.to_owned())) {
-            all.push((Some(kind), name.to_owned()));
-        }
-    };
+    let mut put = |kind, name: &str| put(Some(kind), name);
     let answered = |name: &str| event.response.get(name);
     for touched in &event.resources {
         let Some(entity) = name::parse_entity(&touched.resource) else { continue };
@@ -421,7 +428,6 @@ fn named(event: &Event) -> Vec<(Option<&'static str>, String)> {
     if let Some(session) = answered("assumedRoleId") {
         put("AWS::STS::AssumedRole", session);
     }
-    all
 }
 
 fn identity(event: &Event) -> Value {
