@@ -7,11 +7,11 @@
 
 use twox_hash::{XxHash3_64, XxHash3_128};
 
-use crate::index::SEGMENT;
+use crate::index::{BUCKETS, SEGMENT};
 use crate::{Entry, LastCommit, Revision, StoreError, StoredEntry, Term};
 
 /// The format this program reads and writes. The old-format question is answered where it grows.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 const SUM_LEN: usize = 8;
 
@@ -28,12 +28,12 @@ pub fn batch_id(after: Revision, batch: &[Entry]) -> BatchId {
         hash = XxHash3_128::oneshot_with_seed(seed, bytes) ^ hash.rotate_left(1);
     };
     part(&after.to_be_bytes());
+    let mut terms = Vec::new();
     for entry in batch {
+        terms.clear();
+        entry.terms.iter().for_each(|term| terms.extend_from_slice(&term.0.to_be_bytes()));
         part(&entry.record);
-        part(&(entry.terms.len() as u64).to_be_bytes());
-        for term in &entry.terms {
-            part(&term.0.to_be_bytes());
-        }
+        part(&terms);
         part(&(entry.changes.len() as u64).to_be_bytes());
         for change in &entry.changes {
             part(&[change.table, u8::from(change.value.is_some())]);
@@ -58,6 +58,8 @@ pub(crate) struct Head {
     pub first_position: u64,
     /// How many entries a segment of the index has.
     pub segment: u64,
+    /// How many buckets of the index are written, counted from that of the first entry ever.
+    pub indexed: u64,
 }
 
 impl Default for Head {
@@ -69,6 +71,7 @@ impl Default for Head {
             digest: 0,
             first_position: 1,
             segment: SEGMENT,
+            indexed: 0,
         }
     }
 }
@@ -83,6 +86,7 @@ impl Head {
             self.digest,
             self.first_position,
             self.segment,
+            self.indexed,
         ] {
             body.extend_from_slice(&number.to_be_bytes());
         }
@@ -98,10 +102,10 @@ impl Head {
         }
         let mut number = || take(&mut body).map(u64::from_be_bytes).ok_or_else(short);
         let (revision, next_position, rows, digest) = (number()?, number()?, number()?, number()?);
-        let (first_position, segment) = (number()?, number()?.max(1));
+        let (first_position, segment, indexed) = (number()?, number()?.max(1), number()?);
         let batch = take(&mut body).ok_or_else(short)?;
         let last = LastCommit { revision, batch };
-        Ok(Self { last, next_position, rows, digest, first_position, segment })
+        Ok(Self { last, next_position, rows, digest, first_position, segment, indexed })
     }
 
     /// The number of the segment that a position is in; segments count from 0.
@@ -112,6 +116,17 @@ impl Head {
     /// The first position of a segment.
     pub fn start_of(&self, segment: u64) -> u64 {
         segment.saturating_mul(self.segment).saturating_add(1)
+    }
+
+    /// The number of a segment's first bucket, counted from that of the first entry ever.
+    pub fn bucket_of(segment: u64) -> u64 {
+        segment.saturating_mul(BUCKETS as u64)
+    }
+
+    /// Which bucket of the index is written next: its segment and its number there.
+    pub fn next_bucket(&self) -> (u64, u8) {
+        let number = u8::try_from(self.indexed % BUCKETS as u64).unwrap_or_default();
+        (self.indexed / BUCKETS as u64, number)
     }
 }
 
@@ -159,45 +174,43 @@ fn checksum(key: &[u8], value: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(key), value)
 }
 
-/// The stored form of the entries that start at `position`.
+/// The stored form of the entries that start at `position`: compressed, since they are much alike.
 pub(crate) fn seal_batch(position: u64, revision: Revision, batch: &[Entry]) -> Vec<u8> {
     let size = |entry: &Entry| 16 + entry.terms.len() * 8 + entry.record.len();
-    // Written once, the checksum's place in front: a batch is large.
-    let mut stored = Vec::with_capacity(SUM_LEN + 8 + batch.iter().map(size).sum::<usize>());
-    stored.resize(SUM_LEN, 0);
-    stored.extend_from_slice(&revision.to_be_bytes());
+    let mut body = Vec::with_capacity(batch.iter().map(size).sum());
     for entry in batch {
-        stored.extend_from_slice(&(entry.terms.len() as u64).to_be_bytes());
-        entry.terms.iter().for_each(|term| stored.extend_from_slice(&term.0.to_be_bytes()));
-        stored.extend_from_slice(&(entry.record.len() as u64).to_be_bytes());
-        stored.extend_from_slice(&entry.record);
+        body.extend_from_slice(&(entry.terms.len() as u64).to_be_bytes());
+        entry.terms.iter().for_each(|term| body.extend_from_slice(&term.0.to_be_bytes()));
+        body.extend_from_slice(&(entry.record.len() as u64).to_be_bytes());
+        body.extend_from_slice(&entry.record);
     }
-    if let Some((sum, body)) = stored.split_first_chunk_mut::<SUM_LEN>() {
-        *sum = checksum(&position.to_be_bytes(), body).to_be_bytes();
-    }
-    stored
+    let packed = lz4_flex::block::compress(&body);
+    let head = [revision.to_be_bytes(), (body.len() as u64).to_be_bytes()].concat();
+    seal(&position.to_be_bytes(), &[head, packed].concat())
 }
 
-/// An entry of a stored batch, where it stands.
-pub(crate) struct Held<'a> {
+/// An entry of a stored batch.
+pub(crate) struct Held {
     pub position: u64,
     pub revision: Revision,
     pub terms: Vec<Term>,
-    pub record: &'a [u8],
+    pub record: Vec<u8>,
 }
 
-impl Held<'_> {
-    pub fn entry(&self) -> StoredEntry {
-        let Self { position, revision, record, .. } = *self;
-        StoredEntry { position, revision, record: record.to_vec() }
+impl From<Held> for StoredEntry {
+    fn from(held: Held) -> Self {
+        let Held { position, revision, record, .. } = held;
+        Self { position, revision, record }
     }
 }
 
 /// The entries of a stored batch that starts at `position`.
-pub(crate) fn unseal_batch(position: u64, stored: &[u8]) -> Result<Vec<Held<'_>>, StoreError> {
+pub(crate) fn unseal_batch(position: u64, stored: &[u8]) -> Result<Vec<Held>, StoreError> {
     let what = format!("the entries from position {position}");
-    let (_, mut body) = unseal(&position.to_be_bytes(), stored, &what)?;
-    let revision = take(&mut body).map(Revision::from_be_bytes).ok_or_else(short)?;
+    let (_, mut packed) = unseal(&position.to_be_bytes(), stored, &what)?;
+    let revision = take(&mut packed).map(Revision::from_be_bytes).ok_or_else(short)?;
+    let body = unpack(packed).ok_or_else(|| StoreError::Damaged(format!("{what} do not read")))?;
+    let mut body = body.as_slice();
     let mut entries = Vec::new();
     while !body.is_empty() {
         let count = take(&mut body).map(u64::from_be_bytes).ok_or_else(short)?;
@@ -210,9 +223,21 @@ pub(crate) fn unseal_batch(position: u64, stored: &[u8]) -> Result<Vec<Held<'_>>
         let (record, rest) = body.split_at_checked(length).ok_or_else(short)?;
         body = rest;
         let position = position.saturating_add(entries.len() as u64);
-        entries.push(Held { position, revision, terms, record });
+        entries.push(Held { position, revision, terms, record: record.to_vec() });
     }
     Ok(entries)
+}
+
+/// What was compressed, behind its length.
+fn unpack(mut packed: &[u8]) -> Option<Vec<u8>> {
+    /// A byte of LZ4 never stands for more; so no length makes room for what cannot be there.
+    const MOST: usize = 255;
+    let length = usize::try_from(u64::from_be_bytes(take(&mut packed)?)).ok()?;
+    if length > packed.len().checked_mul(MOST)? {
+        return None;
+    }
+    let body = lz4_flex::block::decompress(packed, length).ok()?;
+    (body.len() == length).then_some(body)
 }
 
 /// Takes `N` bytes off the front.
@@ -220,4 +245,46 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;
     Some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
+    use super::*;
+
+    fn batch() -> Vec<Entry> {
+        let record = |n: u8| format!(r#"{{"operation":"AssumeRole","number":{n}}}"#).into_bytes();
+        let terms = |n: u8| vec![Term::of("name", "AssumeRole"), Term::of("number", [n])];
+        (0..32).map(|n| Entry { record: record(n), terms: terms(n), ..Entry::default() }).collect()
+    }
+
+    #[test]
+    fn entries_that_are_alike_take_less_room_and_come_back_whole() {
+        let batch = batch();
+        let stored = seal_batch(7, 3, &batch);
+        let plain: usize = batch.iter().map(|entry| entry.record.len()).sum();
+        assert!(stored.len() < plain, "{} of {plain}", stored.len());
+        let back = unseal_batch(7, &stored).unwrap();
+        assert_eq!(back.len(), batch.len());
+        for ((held, entry), position) in back.into_iter().zip(&batch).zip(7..) {
+            assert_eq!((&held.record, &held.terms), (&entry.record, &entry.terms));
+            assert_eq!((held.position, held.revision), (position, 3));
+        }
+        assert!(unseal_batch(8, &stored).is_err(), "under another's position");
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_makes_no_room() {
+        let (_, body) = unseal(&7_u64.to_be_bytes(), &seal_batch(7, 3, &batch()), "it")
+            .map(|(sum, body)| (sum, body.to_vec()))
+            .unwrap();
+        let said = u64::from_be_bytes(*body.get(8..).unwrap().first_chunk().unwrap());
+        for length in [0, 1, said - 1, said + 1, 1 << 20, 1 << 40, u64::MAX] {
+            let mut forged = body.clone();
+            forged.splice(8..16, length.to_be_bytes());
+            let stored = seal(&7_u64.to_be_bytes(), &forged);
+            let read = unseal_batch(7, &stored).map(|held| held.len());
+            assert!(matches!(read, Err(StoreError::Damaged(_))), "{length}: {read:?}");
+        }
+    }
 }

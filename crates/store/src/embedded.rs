@@ -237,7 +237,6 @@ impl Embedded {
             }
         }
         let position = head.next_position;
-        let mut whole = None;
         let logged = logged(batch);
         if !logged.is_empty() {
             let mut entries = transaction.open_table(ENTRIES).map_err(failed)?;
@@ -250,42 +249,35 @@ impl Embedded {
                 }
                 head.next_position += chunk.len() as u64;
             }
-            whole = self.seal_segments(&transaction, &head, position, &logged)?;
+            self.write_buckets(&transaction, &mut head)?;
         }
         write_head(&transaction, &head)?;
         transaction.commit().map_err(failed)?;
         let mut tail = self.tail();
-        match whole {
-            Some(grown) => *tail = grown,
-            None => tail.grow(&head, position, &logged, |_, _| Ok(()))?,
+        tail.drop_written(&head);
+        for (position, entry) in (position..).zip(logged.iter()) {
+            tail.add(&head, position, &entry.terms);
         }
         Ok(head.last.revision)
     }
 
-    /// Writes the segments of the index that a batch makes whole; the tail after that, if there are any.
-    fn seal_segments(
+    /// Writes what is due of the index over segments that are whole.
+    fn write_buckets(
         &self,
         transaction: &WriteTransaction,
-        head: &Head,
-        position: u64,
-        batch: &[Entry],
-    ) -> Result<Option<Tail>, StoreError> {
-        let mut tail = {
-            let tail = self.tail();
-            if !tail.is_whole_before(head, head.next_position) {
-                return Ok(None);
-            }
-            tail.clone()
-        };
+        head: &mut Head,
+    ) -> Result<(), StoreError> {
+        let due = self.tail().due(head, log::buckets_due(head));
+        if due.is_empty() {
+            return Ok(());
+        }
         let mut index = transaction.open_table(INDEX).map_err(failed)?;
-        tail.grow(head, position, batch, |segment, buckets| {
-            for (number, bucket) in (0_u8..=u8::MAX).zip(buckets) {
-                let stored = seal(&log::bucket_key(segment, number), &bucket);
-                index.insert((segment, number), stored.as_slice()).map_err(failed)?;
-            }
-            Ok(())
-        })?;
-        Ok(Some(tail))
+        for ((segment, number), bucket) in due {
+            let stored = seal(&log::bucket_key(segment, number), &bucket);
+            index.insert((segment, number), stored.as_slice()).map_err(failed)?;
+            head.indexed += 1;
+        }
+        Ok(())
     }
 
     fn load_unguarded(&self, each: &mut (dyn FnMut(Row) + Send)) -> Result<Revision, StoreError> {
@@ -331,8 +323,11 @@ impl Embedded {
             index.retain_in(..(whole, 0), |_, _| false).map_err(failed)?;
         }
         head.first_position = keep_from;
+        // Nobody asks for what is gone.
+        head.indexed = head.indexed.max(Head::bucket_of(whole));
         write_head(&transaction, &head)?;
         transaction.commit().map_err(failed)?;
+        self.tail().drop_written(&head);
         Ok(keep_from)
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn check_entries(
     transaction: &redb::ReadTransaction,
     head: &Head,
     report: &mut FsckReport,
-    each: &mut dyn FnMut(&Held<'_>) -> bool,
+    each: &mut dyn FnMut(&Held) -> bool,
 ) -> Result<(), StoreError> {
     let entries = transaction.open_table(ENTRIES).map_err(failed)?;
     let index = transaction.open_table(INDEX).map_err(failed)?;
@@ -115,7 +115,6 @@ pub(crate) fn check_entries(
     let first = log::batch_start(&entries, head.first_position)?;
     let (mut next, mut revision) = (first.unwrap_or(head.first_position), 0);
     let mut tail = Tail::starting_at(head, head.first_position);
-    let mut sealed = 0;
     for batch in entries.iter().map_err(failed)? {
         let (start, stored) = batch.map_err(failed)?;
         let start = start.value();
@@ -142,31 +141,39 @@ pub(crate) fn check_entries(
             if !each(entry) {
                 return Ok(());
             }
-            let as_written = crate::Entry { terms: entry.terms.clone(), ..Default::default() };
-            tail.grow(head, entry.position, &[as_written], |segment, buckets| {
-                sealed += buckets.len() as u64;
-                check_segment(&index, segment, &buckets, report)
-            })?;
+            tail.add(head, entry.position, &entry.terms);
+            if let Some((segment, buckets)) = tail.take_whole() {
+                check_segment(&index, head, segment, &buckets, report)?;
+            }
         }
     }
     if next != head.next_position {
         let text = format!("the log ends before position {next}, not {}", head.next_position);
         report.problems.push(text);
     }
-    if index.len().map_err(failed)? != sealed {
-        let found = index.len().map_err(failed)?;
-        report.problems.push(format!("the index has {found} buckets, not {sealed}"));
+    let (first, next) = (head.segment_of(head.first_position), head.segment_of(head.next_position));
+    if !(Head::bucket_of(first)..=Head::bucket_of(next)).contains(&head.indexed) {
+        let text = format!("{} buckets of the index cannot be written yet", head.indexed);
+        report.problems.push(text);
+    }
+    let found = index.len().map_err(failed)?;
+    let written = head.indexed.saturating_sub(Head::bucket_of(first));
+    if found != written {
+        report.problems.push(format!("the index has {found} buckets, not {written}"));
     }
     Ok(())
 }
 
+/// Holds the buckets of a segment, as far as they are written, against what its entries say.
 fn check_segment(
     index: &impl ReadableTable<(u64, u8), &'static [u8]>,
+    head: &Head,
     segment: u64,
     buckets: &[Vec<u8>],
     report: &mut FsckReport,
 ) -> Result<(), StoreError> {
-    for (number, bucket) in (0_u8..=u8::MAX).zip(buckets) {
+    let written = (0..=u8::MAX).take_while(|number| (segment, *number) < head.next_bucket());
+    for (number, bucket) in written.zip(buckets) {
         let stored = index.get((segment, number)).map_err(failed)?;
         let wanted = seal(&log::bucket_key(segment, number), bucket);
         if stored.is_none_or(|stored| stored.value() != wanted) {

@@ -4,7 +4,7 @@
 //! written beside it once and for all: 256 buckets by the term's first byte, in each the terms in
 //! order, each with the places of its entries. A look-up reads one bucket a segment and term, so it
 //! costs what the log is long divided by the segment's length, however rare or common the term.
-//! What came after the last whole segment is kept in memory. No I/O here.
+//! What is not written yet is kept in memory. No I/O here.
 
 use twox_hash::XxHash3_64;
 
@@ -34,44 +34,55 @@ impl Term {
     }
 }
 
-/// The terms of a run of entries: each with the place of its entry, counted from the run's start.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Postings(Vec<(Term, u32)>);
+/// The terms of a run of entries, by buckets: each with the place of its entry, counted from the run's start.
+#[derive(Debug)]
+pub(crate) struct Postings([Vec<(Term, u32)>; BUCKETS]);
+
+impl Default for Postings {
+    fn default() -> Self {
+        Self([const { Vec::new() }; BUCKETS])
+    }
+}
 
 impl Postings {
-    /// Adds the terms of the entry at `place`.
+    /// Adds the terms of the entry at `place`, which is none before those that are there.
     pub fn add(&mut self, place: u32, terms: &[Term]) {
-        self.0.extend(terms.iter().map(|term| (*term, place)));
+        for term in terms {
+            if let Some(bucket) = self.0.get_mut(usize::from(term.bucket())) {
+                bucket.push((*term, place));
+            }
+        }
     }
 
     /// The places of the entries that bear all of `terms`, in order.
     pub fn places(&self, terms: &[Term]) -> Vec<u32> {
         let of = |term: &Term| {
+            let bucket = self.0.get(usize::from(term.bucket())).map_or(&[][..], Vec::as_slice);
             let mut places: Vec<u32> =
-                self.0.iter().filter(|(t, _)| t == term).map(|(_, place)| *place).collect();
+                bucket.iter().filter(|(t, _)| t == term).map(|(_, place)| *place).collect();
             places.dedup();
             places
         };
         terms.iter().map(of).reduce(|a, b| common(&a, &b)).unwrap_or_default()
     }
 
-    /// The buckets of a finished segment, in order of their number.
-    pub fn buckets(mut self) -> Vec<Vec<u8>> {
-        self.0.sort_unstable();
-        self.0.dedup();
-        let mut buckets = vec![Vec::new(); BUCKETS];
-        for run in self.0.chunk_by(|(a, _), (b, _)| a == b) {
+    /// A bucket as it is written.
+    pub fn bucket(&self, number: u8) -> Vec<u8> {
+        let mut pairs = self.0.get(usize::from(number)).cloned().unwrap_or_default();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut bucket = Vec::new();
+        for run in pairs.chunk_by(|(a, _), (b, _)| a == b) {
             let Some((term, _)) = run.first() else { continue };
-            let Some(bucket) = buckets.get_mut(usize::from(term.bucket())) else { continue };
             bucket.extend_from_slice(&term.0.to_be_bytes());
-            put_number(bucket, u32::try_from(run.len()).unwrap_or(u32::MAX));
+            put_number(&mut bucket, u32::try_from(run.len()).unwrap_or(u32::MAX));
             let mut last = 0;
             for (_, place) in run {
-                put_number(bucket, place - last);
+                put_number(&mut bucket, place - last);
                 last = *place;
             }
         }
-        buckets
+        bucket
     }
 }
 
@@ -153,12 +164,7 @@ mod tests {
                 .collect();
             postings.add(place, &few);
         }
-        let buckets = postings.clone().buckets();
-        assert_eq!(buckets.len(), BUCKETS);
-        let of = |term: &Term| {
-            let bucket = buckets.get(usize::from(term.bucket())).map_or(&[][..], Vec::as_slice);
-            places_in(bucket, *term)
-        };
+        let of = |term: &Term| places_in(&postings.bucket(term.bucket()), *term);
         for term in terms.iter().chain(&[Term::of("m", "1")]) {
             assert_eq!(of(term), Ok(postings.places(&[*term])));
         }
@@ -173,8 +179,7 @@ mod tests {
         let term = Term::of("n", "1");
         let mut postings = Postings::default();
         postings.add(200, &[term]);
-        let buckets = postings.buckets();
-        let bucket = buckets.iter().find(|b| !b.is_empty()).cloned().unwrap_or_default();
+        let bucket = postings.bucket(term.bucket());
         assert_eq!(places_in(&bucket, term), Ok(vec![200]));
         for length in 8..bucket.len() {
             assert!(places_in(&bucket[..length], term).is_err(), "{length}");

@@ -1,11 +1,13 @@
 //! Entries of the embedded engine, read by position and by terms; the terms of the newest ones.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use redb::{ReadableTable, TableDefinition};
 
 use crate::codec::{Head, unseal, unseal_batch};
 use crate::embedded::failed;
-use crate::index::{Postings, common, places_in};
-use crate::{Entry, EntryQuery, Page, StoreError, StoredEntry, Term};
+use crate::index::{BUCKETS, Postings, common, places_in};
+use crate::{EntryQuery, Page, StoreError, StoredEntry, Term};
 
 /// Batches of entries under the position of their first.
 pub(crate) const ENTRIES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("entries");
@@ -14,24 +16,32 @@ pub(crate) const INDEX: TableDefinition<'static, (u64, u8), &[u8]> = TableDefini
 
 /// How many entries of a batch stand under one checksum: who reads one of them, reads these.
 pub(crate) const CHUNK: usize = 32;
+/// How many buckets of the index are written with a batch, at least.
+const AT_A_TIME: u64 = 16;
 /// How many segments one look-up reads at most; then it says where to go on.
 const LOOKED_AT: u64 = 1_024;
 
-/// The terms of the segment that is not whole yet.
-#[derive(Clone, Debug, Default)]
+/// The terms of the newest segments: of those that are whole and not written yet, and of the one that grows.
+#[derive(Debug, Default)]
 pub(crate) struct Tail {
-    segment: u64,
-    postings: Postings,
+    /// The segment that the first is of.
+    first: u64,
+    /// One after the other; the last one grows.
+    segments: VecDeque<Postings>,
 }
 
+/// What a look-up found in memory: places by segments.
+pub(crate) type Known = BTreeMap<u64, Vec<u32>>;
+
 impl Tail {
-    /// The terms of the stored entries behind the last whole segment.
+    /// The terms of the stored entries whose segments are not written yet.
     pub fn load(
         head: &Head,
         entries: &impl ReadableTable<u64, &'static [u8]>,
     ) -> Result<Self, StoreError> {
-        let mut tail = Self::starting_at(head, head.next_position);
-        let from = head.start_of(tail.segment);
+        let (segment, _) = head.next_bucket();
+        let from = head.start_of(segment);
+        let mut tail = Self::starting_at(head, from);
         let first = batch_start(entries, from)?.unwrap_or(from);
         for batch in entries.range(first..).map_err(failed)? {
             let (start, stored) = batch.map_err(failed)?;
@@ -44,45 +54,84 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Nothing yet, of the segment that a position is in.
+    /// Nothing yet, from the segment on that a position is in.
     pub fn starting_at(head: &Head, position: u64) -> Self {
-        Self { segment: head.segment_of(position), postings: Postings::default() }
+        Self { first: head.segment_of(position), segments: VecDeque::from([Postings::default()]) }
     }
 
-    fn add(&mut self, head: &Head, position: u64, terms: &[Term]) {
-        self.postings.add(place(head, position), terms);
-    }
-
-    /// Whether entries up to `next`, which is not there yet, make the segment whole.
-    pub fn is_whole_before(&self, head: &Head, next: u64) -> bool {
-        head.segment_of(next) > self.segment
-    }
-
-    /// Adds a batch that starts at `position`; hands every segment that is whole then to `write`.
-    pub fn grow(
-        &mut self,
-        head: &Head,
-        position: u64,
-        batch: &[Entry],
-        mut write: impl FnMut(u64, Vec<Vec<u8>>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut next = position;
-        for entry in batch {
-            self.add(head, next, &entry.terms);
-            next += 1;
-            if self.is_whole_before(head, next) {
-                let whole = std::mem::take(&mut self.postings);
-                write(self.segment, whole.buckets())?;
-                self.segment = head.segment_of(next);
-            }
+    /// Adds the terms of an entry, the one after the last. Behind a gap, which only a damaged file has, it begins anew.
+    pub fn add(&mut self, head: &Head, position: u64, terms: &[Term]) {
+        let segment = head.segment_of(position);
+        if segment - self.first.min(segment) + 1 != self.segments.len() as u64 {
+            *self = Self::starting_at(head, position);
         }
-        Ok(())
+        if let Some(grows) = self.segments.back_mut() {
+            grows.add(place(head, position), terms);
+        }
+        if head.segment_of(position.saturating_add(1)) > segment {
+            self.segments.push_back(Postings::default());
+        }
     }
 
-    /// What the tail knows of terms, and of which segment.
-    pub fn places(&self, terms: &[Term]) -> (u64, Vec<u32>) {
-        (self.segment, self.postings.places(terms))
+    /// The number of the oldest segment.
+    pub fn first(&self) -> u64 {
+        self.first
     }
+
+    /// The oldest segment, if it is whole: there is another one behind it.
+    fn whole(&self) -> Option<&Postings> {
+        self.segments.front().filter(|_| self.segments.len() > 1)
+    }
+
+    /// The next buckets to write, so many at most, each with its segment and number.
+    pub fn due(&self, head: &Head, count: u64) -> Vec<((u64, u8), Vec<u8>)> {
+        let mut due = Vec::new();
+        let mut at = *head;
+        while (due.len() as u64) < count {
+            let (segment, number) = at.next_bucket();
+            let place =
+                segment.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+            let whole = place.filter(|place| place + 1 < self.segments.len());
+            let Some(postings) = whole.and_then(|place| self.segments.get(place)) else { break };
+            due.push(((segment, number), postings.bucket(number)));
+            at.indexed = at.indexed.saturating_add(1);
+        }
+        due
+    }
+
+    /// Forgets segments that are written.
+    pub fn drop_written(&mut self, head: &Head) {
+        let (segment, _) = head.next_bucket();
+        while self.first < segment && self.whole().is_some() {
+            self.segments.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Takes the oldest segment out, if it is whole: its number and its buckets.
+    pub fn take_whole(&mut self) -> Option<(u64, Vec<Vec<u8>>)> {
+        let whole = self.whole()?;
+        let buckets = (0..=u8::MAX).map(|number| whole.bucket(number)).collect();
+        self.segments.pop_front();
+        self.first += 1;
+        Some((self.first - 1, buckets))
+    }
+
+    /// What the tail knows of terms, and of which segments.
+    pub fn places(&self, terms: &[Term]) -> Known {
+        (self.first..).zip(self.segments.iter().map(|postings| postings.places(terms))).collect()
+    }
+}
+
+/// How many buckets are to be written now: some at a time, so that no call waits for a whole segment; all of one by the
+/// time that the next is half there.
+pub(crate) fn buckets_due(head: &Head) -> u64 {
+    let grows = head.segment_of(head.next_position);
+    let there = head.next_position.saturating_sub(head.start_of(grows));
+    let of_last = (there.saturating_mul(2 * BUCKETS as u64) / head.segment).min(BUCKETS as u64);
+    let Some(last) = grows.checked_sub(1) else { return 0 };
+    let due = (Head::bucket_of(last) + of_last).saturating_sub(head.indexed);
+    if due < AT_A_TIME && of_last < BUCKETS as u64 { 0 } else { due }
 }
 
 /// Where an entry stands in its segment.
@@ -151,7 +200,7 @@ pub(crate) fn by_terms(
     entries: &impl ReadableTable<u64, &'static [u8]>,
     index: &impl ReadableTable<(u64, u8), &'static [u8]>,
     query: &EntryQuery,
-    known: &(u64, Vec<u32>),
+    known: &Known,
 ) -> Result<Page, StoreError> {
     let (low, high) = bounds(head, query);
     let mut page = Page::default();
@@ -165,11 +214,11 @@ pub(crate) fn by_terms(
     };
     let mut batch: Vec<StoredEntry> = Vec::new();
     for looked_at in 1.. {
-        let mut places = match segment.cmp(&known.0) {
-            std::cmp::Ordering::Less => places_of(index, segment, &query.terms)?,
-            std::cmp::Ordering::Equal => known.1.clone(),
+        let mut places = match known.get(&segment) {
+            Some(places) => places.clone(),
             // Written after the look-up began.
-            std::cmp::Ordering::Greater => Vec::new(),
+            None if known.keys().next().is_none_or(|first| segment > *first) => Vec::new(),
+            None => places_of(index, segment, &query.terms)?,
         };
         if query.backwards {
             places.reverse();
@@ -237,5 +286,5 @@ fn batch_with(
     if !batch.iter().any(|entry| entry.position == wanted) {
         return Err(gap());
     }
-    Ok(batch.iter().map(crate::codec::Held::entry).collect())
+    Ok(batch.into_iter().map(StoredEntry::from).collect())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use redb::{Database, ReadableDatabase, StorageBackend};
 
-use crate::codec::Head;
+use crate::codec::{Head, Held};
 use crate::embedded::{FILE_NAME, HEAD, failed, file_backend, guard, read_head};
 use crate::fsck::{FsckReport, check_entries, open_over};
 use crate::{StoreError, Term};
@@ -85,8 +85,8 @@ impl Trail {
             let database = self.database.as_ref().ok_or(StoreError::Stopped)?;
             let transaction = database.begin_read().map_err(failed)?;
             check_entries(&transaction, &self.head, &mut report, &mut |held| {
-                let (position, record) = (held.position, held.record);
-                each(TrailEntry { position, record, terms: &held.terms })
+                let Held { position, record, terms, .. } = held;
+                each(TrailEntry { position: *position, record, terms })
             })
         });
         match read {
@@ -99,7 +99,7 @@ impl Trail {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
     use super::*;
     use crate::disk::Disk;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     /// The engine never waits.
-    fn now<T>(work: impl Future<Output = T>) -> T {
+    pub fn now<T>(work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match work.as_mut().poll(&mut context) {

@@ -214,11 +214,11 @@ fn atk_i10_another_format_is_refused() {
     wait(store.commit(0, &[entry("a", &[(1, "k", Some("v"))])])).unwrap();
     drop(store);
     assert_eq!(rows(&Embedded::open_on(disk.clone()).unwrap()).unwrap().1, 1);
-    for found in [0, 1, u32::MAX] {
+    for found in [0, 1, 2, u32::MAX] {
         let disk = Disk::holding(disk.bytes());
         store_format(&disk, found);
         match Embedded::open_on(disk.clone()).unwrap_err() {
-            StoreError::Format { found: answered, supported: 2 } => assert_eq!(answered, found),
+            StoreError::Format { found: answered, supported: 3 } => assert_eq!(answered, found),
             other => panic!("{other}"),
         }
         assert!(matches!(fsck_backend(disk), Err(StoreError::Format { .. })));
