@@ -7,6 +7,7 @@
 use crate::clock::{Clock, random};
 use crate::look_up::terms;
 use crate::pace::Pace;
+use crate::recent::Recent;
 use crate::writer;
 use arc_swap::ArcSwap;
 use iam::access::{Lost, Noted};
@@ -25,7 +26,7 @@ use iam::tx::Env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use store::{Entry, EntryQuery, Store};
+use store::{Entry, EntryQuery, Store, StoreError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// Calls that may wait for the writer.
@@ -89,6 +90,8 @@ pub struct Engine<S> {
     pub recording: OnceLock<Recording>,
     /// How far the trail may run ahead of its checkpoints, where it has any.
     pub pace: OnceLock<Arc<Pace>>,
+    /// The newest entries, for who signs them.
+    pub recent: Recent,
     broken: AtomicBool,
     panics: AtomicU64,
 }
@@ -130,6 +133,7 @@ impl<S: Store> Engine<S> {
             return Err("the master key is not the one this store was made with; put the right file in its place".into());
         }
         let noted = lost_uses(&store).await?;
+        let next = next_position(&store).await.map_err(|e| e.to_string())?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let engine = Arc::new(Self {
             store: Arc::new(store),
@@ -144,6 +148,7 @@ impl<S: Store> Engine<S> {
             failed: Notify::new(),
             recording: OnceLock::new(),
             pace: OnceLock::new(),
+            recent: Recent::new(next),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         });
@@ -417,6 +422,15 @@ async fn lost_uses<S: Store>(store: &S) -> Result<Noted, String> {
             Some(next) => from = next,
             None => return Ok(lost.noted()),
         }
+    }
+}
+
+/// The position that the next entry gets.
+async fn next_position<S: Store>(store: &S) -> Result<u64, StoreError> {
+    let page = store.entries(&EntryQuery::backwards(u64::MAX, 1)).await?;
+    match page.entries.first() {
+        Some(newest) => Ok(newest.position.saturating_add(1)),
+        None => store.first_entry().await,
     }
 }
 

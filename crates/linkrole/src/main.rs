@@ -33,6 +33,7 @@ mod put_away;
 mod races;
 #[cfg(test)]
 mod races_asked;
+mod recent;
 mod reconciler;
 #[cfg(test)]
 mod recorded;

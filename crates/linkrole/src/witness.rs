@@ -155,10 +155,20 @@ impl Witness {
         }
     }
 
-    /// Reads entries that came, as many as one checkpoint has; answers whether there are more.
+    /// Takes entries that came, as many as one checkpoint has; answers whether there are more.
     async fn catch_up<S: Store>(&mut self, engine: &Engine<S>) -> bool {
         while self.signed.new.len() < LEAVES {
-            let query = EntryQuery::forwards(self.tree.size() + 1, LEAVES - self.signed.new.len());
+            let (from, most) = (self.tree.size() + 1, LEAVES - self.signed.new.len());
+            if let Some(taken) = engine.recent.take(from, most) {
+                if taken.records.is_empty() {
+                    return false;
+                }
+                for (position, record) in (from..).zip(&taken.records) {
+                    self.add(position, record, Some(taken.youngest_ms));
+                }
+                continue;
+            }
+            let query = EntryQuery::forwards(from, most);
             let page = match engine.entries(&query).await {
                 Ok(page) => page,
                 Err(why) => {
@@ -167,16 +177,21 @@ impl Witness {
                 }
             };
             for entry in &page.entries {
-                let hash = leaf(entry.position, &entry.record);
-                self.tree.push(hash);
-                self.signed.new.push(hash);
-                self.signed.youngest_ms = self.signed.youngest_ms.max(time_of(&entry.record));
+                self.add(entry.position, &entry.record, time_of(&entry.record));
             }
             if page.entries.is_empty() || page.next.is_none() {
                 return false;
             }
         }
         true
+    }
+
+    /// Adds an entry, which is not younger than `at_ms`, to what is signed next.
+    fn add(&mut self, position: u64, record: &[u8], at_ms: Option<i64>) {
+        let hash = leaf(position, record);
+        self.tree.push(hash);
+        self.signed.new.push(hash);
+        self.signed.youngest_ms = self.signed.youngest_ms.max(at_ms);
     }
 
     /// Signs and writes a checkpoint of this time, or of a later one if something it vouches for is younger. One that was

@@ -339,9 +339,10 @@ impl<S: Store> Committer<S> {
 
     /// Stores a batch, publishes the state, answers: in this order.
     async fn commit(&mut self, sent: Sent) {
-        let Sent { batch, state, _place } = sent;
+        let Sent { mut batch, state, _place } = sent;
         match self.store(&batch).await {
             Ok(()) => {
+                self.hand_on(&mut batch);
                 if batch.changes {
                     self.engine.snapshot.store(Arc::new(state));
                     self.engine.changed.notify_one();
@@ -371,6 +372,14 @@ impl<S: Store> Committer<S> {
                 }
             }
         }
+    }
+
+    /// Gives entries that are stored to who signs them.
+    fn hand_on(&self, batch: &mut Batch) {
+        let entries = std::mem::take(&mut batch.entries).into_iter();
+        let records = entries.map(|entry| entry.record).filter(|record| !record.is_empty());
+        let is_signed = self.engine.pace.get().is_some();
+        self.engine.recent.stored(records.collect(), batch.youngest_ms, is_signed);
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<(), String> {
