@@ -22,6 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Calls that one commit carries.
 const BATCH: usize = 512;
+/// Calls that go as soon as there is a place, if no more than as many wait: while the disk has these, the processor has
+/// the others. Fewer are not worth a commit of their own where others wait.
+const HALF: usize = 24;
 /// Rows of uses that one commit carries, or a few more: calls that wait for it are not to notice.
 const USES: usize = 500;
 
@@ -156,10 +159,15 @@ impl<S: Store> Runner<S> {
         }
     }
 
-    /// Works until it is told to stop. What waits is run first; then the batch goes, as soon as the
-    /// one before it is stored.
+    /// Works until it is told to stop. What waits is run first, or of much the half; then the batch goes,
+    /// as soon as the one before it is stored.
     async fn work(&mut self) {
         loop {
+            if self.is_half()
+                && let Ok(place) = self.free.clone().try_acquire_owned()
+            {
+                self.send(place);
+            }
             let free = self.free.clone();
             tokio::select! {
                 biased;
@@ -179,6 +187,11 @@ impl<S: Store> Runner<S> {
         if let Ok(place) = self.free.clone().acquire_owned().await {
             self.send(place);
         }
+    }
+
+    fn is_half(&self) -> bool {
+        let waiting = self.batch.replies.len() + self.batch.recorded.len();
+        waiting >= HALF && waiting >= self.jobs.len()
     }
 
     fn has_room(&self) -> bool {
