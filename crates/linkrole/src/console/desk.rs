@@ -59,7 +59,15 @@ impl<'a, S: Store> Desk<'a, S> {
 
     /// Runs a command as whoever is signed in.
     pub async fn ask(&self, command: Command) -> Result<Output, Refusal> {
-        call(self.server, &self.visitor, self.request, self.peer, self.id, command).await
+        let (server, caller) = (self.server, self.visitor.caller.clone());
+        let mut call = server.call(caller, command, self.request, self.peer, self.id);
+        call.source.console = true;
+        let asked = call.clone();
+        server.run(call).await.map_err(|error: Error| {
+            server.log(self.id, &error);
+            let told = wire::trail::told(&asked, Some(self.dialect), &error);
+            refused(&error, told.code, told.message)
+        })
     }
 
     /// Has something said on the next page.
@@ -149,28 +157,4 @@ pub fn status_word(status: TaskStatus) -> &'static str {
         TaskStatus::Succeeded => "SUCCEEDED",
         TaskStatus::Failed => "FAILED",
     }
-}
-
-/// Runs a command as a visitor.
-async fn call<S: Store>(
-    server: &Server<S>,
-    visitor: &Visitor,
-    request: &Request,
-    peer: &Peer,
-    id: &str,
-    command: Command,
-) -> Result<Output, Refusal> {
-    let mut call = server.call(visitor.caller.clone(), command, request, peer, id);
-    call.source.console = true;
-    let home = |server: &Server<S>| {
-        let state = server.engine.state();
-        let me = iam::caller::resolve(&state, &visitor.caller, server.engine.now_ms()).ok()?;
-        iam::caller::dialect(&state, me.account.as_ref()?)
-    };
-    let asked = call.clone();
-    server.run(call).await.map_err(|error: Error| {
-        server.log(id, &error);
-        let told = wire::trail::told(&asked, home(server), &error);
-        refused(&error, told.code, told.message)
-    })
 }
