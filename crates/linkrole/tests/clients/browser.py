@@ -6,9 +6,8 @@ import shutil
 import tempfile
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 # A browser that finds nothing but this machine must not look for more.
@@ -94,9 +93,11 @@ class Person:
 
     def leave(self, by):
         """Clicks on what leads to another page, and waits for that."""
-        page = self.driver.find_element(By.TAG_NAME, "html")
+        # Asking after an element of the old page, as the new one comes, can fail in ways that the driver has no name for.
+        self.driver.execute_script("window.isOld = true")
         by.click()
-        WebDriverWait(self.driver, WAIT_S, 0.05).until(staleness_of(page))
+        WebDriverWait(self.driver, WAIT_S, 0.05, ignored_exceptions=[WebDriverException]).until(
+            lambda driver: driver.execute_script("return !window.isOld && document.readyState === 'complete'"))
 
     @patient
     def follow(self, text):
