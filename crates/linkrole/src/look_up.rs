@@ -20,16 +20,7 @@ pub fn terms(event: &Event) -> Vec<Term> {
     let mut terms = Vec::with_capacity(48);
     let mut small = Vec::with_capacity(128);
     facets(event, &mut |view, attribute, value| {
-        let kind = attribute.kind(view);
-        let term = match attribute.ignores_case() {
-            true => {
-                small.clear();
-                small.extend_from_slice(value.as_bytes());
-                small.make_ascii_lowercase();
-                Term::of(kind, &small)
-            }
-            false => Term::of(kind, value),
-        };
+        let term = term(view, attribute, value, &mut small);
         // Not in order: entries one after the other then have much in common, and take less room.
         if !terms.contains(&term) {
             terms.push(term);
@@ -38,13 +29,16 @@ pub fn terms(event: &Event) -> Vec<Term> {
     terms
 }
 
-fn term(view: View, facet: &Facet) -> Term {
-    let Facet(attribute, value) = facet;
+/// The term for a value; `small` is room for it in small letters.
+fn term(view: View, attribute: Attribute, value: &str, small: &mut Vec<u8>) -> Term {
     let kind = attribute.kind(view);
-    match attribute.ignores_case() {
-        true => Term::of(kind, value.to_ascii_lowercase()),
-        false => Term::of(kind, value),
+    if !attribute.ignores_case() {
+        return Term::of(kind, value);
     }
+    small.clear();
+    small.extend_from_slice(value.as_bytes());
+    small.make_ascii_lowercase();
+    Term::of(kind, small)
 }
 
 /// What was found, and where to go on.
@@ -76,12 +70,18 @@ pub async fn look_up<S: Store, T>(
         Some(from) => from.min(begin),
         None => begin,
     };
+    let mut small = Vec::new();
     let mut query = EntryQuery {
         from,
         to,
         limit: search.limit.max(1),
         backwards: !search.is_forward,
-        terms: search.facets.iter().chain(&of_account).map(|f| term(search.view, f)).collect(),
+        terms: search
+            .facets
+            .iter()
+            .chain(&of_account)
+            .map(|Facet(attribute, value)| term(search.view, *attribute, value, &mut small))
+            .collect(),
     };
     let mut entries = Vec::new();
     for read in 1.. {
